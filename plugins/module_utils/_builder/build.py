@@ -1,0 +1,178 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module_utils is PRIVATE to the collection and should only be used by the collection itself.
+
+"""From what is wanted to a build environment: predicted, or made."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+import typing as t
+
+from ansible_collections.airgap.conda.plugins.module_utils._builder import conda_meta, pip, rattler
+from ansible_collections.airgap.conda.plugins.module_utils._builder.environments import (
+    BuildEnvironment,
+    State,
+    fingerprint,
+)
+from ansible_collections.airgap.conda.plugins.module_utils._builder.isolation import isolated
+from ansible_collections.airgap.conda.plugins.module_utils._builder.platforms import VirtualPackage
+from ansible_collections.airgap.conda.plugins.module_utils._builder.solution import Question, question
+from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
+from ansible_collections.airgap.conda.plugins.module_utils._model.packages import PIP, Package, package_diff
+from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import credentials, mask
+
+SOLVER = "the solver (py-rattler)"
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """Everything that decides what an environment is."""
+
+    name: str
+    platform: str
+    builder: str
+    channels: tuple[str, ...]
+    dependencies: tuple[str, ...]
+    requirements: tuple[str, ...]
+    pip_args: tuple[str, ...]
+    variables: tuple[tuple[str, str], ...]
+    virtual_packages: tuple[VirtualPackage, ...]
+    #: Where relative paths of the spec start.
+    directory: str
+    backend: str = "rattler"
+
+    @property
+    def inputs(self) -> str:
+        """Digest of the above; a new token for the same channel is no new input."""
+        canonical = json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(mask(canonical).encode()).hexdigest()
+
+    @property
+    def question(self) -> Question:
+        platforms = (self.platform, self.builder)
+        return question(self.dependencies, self.channels, self.directory, platforms, self.virtual_packages)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What was done, or would be."""
+
+    changed: bool
+    prefix: str | None
+    packages: tuple[Package, ...]
+    actions: tuple[str, ...]
+    before: tuple[Package, ...]
+
+    def to_json(self) -> dict[str, t.Any]:
+        return {
+            "changed": self.changed,
+            "prefix": self.prefix,
+            "packages": [package.to_json() for package in self.packages],
+            "actions": list(self.actions),
+            "diff": package_diff(self.before, self.packages).to_json(),
+        }
+
+
+def predict(wanted: Wanted, environment: BuildEnvironment, progress: Progress) -> Outcome:
+    """Return what M(build) would do; writes nothing that stays."""
+    state = environment.state()
+    reason = _reason(wanted, state)
+    if state and not reason:
+        return _unchanged(state)
+    with tempfile.TemporaryDirectory(prefix="airgap-conda-") as cache:
+        asked = wanted.question
+        solved = isolated(SOLVER, lambda events: rattler.solve(asked, cache, events), progress)
+    packages = [Package.from_json(package) for package in solved]
+    return _changed(reason, state, [*packages, *_predicted_pip(wanted, state)], state.prefix if state else None)
+
+
+def build(wanted: Wanted, environment: BuildEnvironment, progress: Progress) -> Outcome:
+    """Make the environment what is wanted, in a new prefix; do nothing where it is that already."""
+    with environment.lock():
+        state = environment.state()
+        reason = _reason(wanted, state)
+        if state and not reason:
+            return _unchanged(state)
+        with environment.new_prefix() as prefix:
+            packages = _install(wanted, prefix, os.path.dirname(environment.directory), progress)
+            found = fingerprint(prefix)
+            requirements = tuple(mask(line) for line in wanted.requirements)
+            environment.adopt(State(wanted.inputs, prefix, tuple(sorted(packages)), requirements, found))
+    return _changed(reason, state, packages, prefix)
+
+
+def predict_removal(environment: BuildEnvironment) -> Outcome:
+    """Return what M(remove) would do."""
+    state = environment.state()
+    before = state.packages if state else ()
+    actions = (f"remove {environment.directory}",) if environment.exists else ()
+    return Outcome(environment.exists, None, (), actions, before)
+
+
+def remove(environment: BuildEnvironment) -> Outcome:
+    """Delete the build environment, if there is one; the package cache stays."""
+    outcome = predict_removal(environment)
+    if outcome.changed:
+        with environment.lock():
+            environment.remove()
+    return outcome
+
+
+def _install(wanted: Wanted, prefix: str, workdir: str, progress: Progress) -> list[Package]:
+    asked = wanted.question
+    with _repodata(asked, workdir) as repodata:
+        caches = rattler.Caches(os.path.join(workdir, "pkgs"), repodata)
+        isolated(SOLVER, lambda events: rattler.build(asked, prefix, caches, events), progress)
+    conda_meta.settle(prefix, wanted.dependencies, dict(wanted.variables))
+    if wanted.requirements:
+        pip.install(prefix, wanted.requirements, wanted.pip_args, wanted.directory, progress)
+    records = conda_meta.records(prefix)
+    managed = {path for record in records for path in record["files"]}
+    return [*conda_meta.packages(prefix), *pip.packages(prefix, managed)]
+
+
+@contextlib.contextmanager
+def _repodata(asked: Question, workdir: str) -> t.Iterator[str]:
+    """Yield the directory of the repodata cache; its entries hold addresses, so it is kept only without credentials."""
+    if any(map(credentials, asked.channels)):
+        with tempfile.TemporaryDirectory(prefix="airgap-conda-") as passing:
+            yield passing
+    else:
+        kept = os.path.join(workdir, "repodata")
+        os.makedirs(kept, exist_ok=True)
+        yield kept
+
+
+def _reason(wanted: Wanted, state: State | None) -> str | None:
+    """Say why the environment has to be made; None where it stands."""
+    if state is None:
+        return "there is none yet"
+    if state.inputs != wanted.inputs:
+        return "its inputs changed"
+    if state.fingerprint != fingerprint(state.prefix):
+        return "something else changed it"
+    return None
+
+
+def _predicted_pip(wanted: Wanted, state: State | None) -> list[Package]:
+    if state and state.requirements == tuple(mask(line) for line in wanted.requirements):
+        return [package for package in state.packages if package.manager == PIP]
+    return pip.predicted(wanted.requirements)
+
+
+def _unchanged(state: State) -> Outcome:
+    return Outcome(False, state.prefix, state.packages, (), state.packages)
+
+
+def _changed(reason: str | None, state: State | None, packages: t.Sequence[Package], prefix: str | None) -> Outcome:
+    before = state.packages if state else ()
+    actions = (f"make the build environment: {reason}", *package_diff(before, packages).actions)
+    return Outcome(True, prefix, tuple(sorted(packages)), actions, before)

@@ -1,0 +1,145 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module_utils is PRIVATE to the collection and should only be used by the collection itself.
+"""Bundles on the builder's side: what was packed before, and packing beside the place a bundle will have."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+import tempfile
+import typing as t
+
+from ansible_collections.airgap.conda.plugins.module_utils._builder.installed import installed_packages
+from ansible_collections.airgap.conda.plugins.module_utils._builder.needs import platform_of
+from ansible_collections.airgap.conda.plugins.module_utils._builder.packing import Packing
+from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_directory import (
+    is_intact,
+    place,
+    point_at,
+    read_manifest,
+    replace,
+    write_text,
+)
+from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
+from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import PackError
+from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import (
+    FORMAT,
+    MANIFEST_NAME,
+    NAME,
+    Manifest,
+    render_manifest,
+)
+
+
+class Bundled(t.NamedTuple):
+    """What M(make_bundle) did, or in check mode would do."""
+
+    changed: bool
+    #: Absent in check mode when it would have to be packed.
+    manifest: t.Optional[Manifest]
+    directory: str = ""
+
+
+class Target(t.NamedTuple):
+    """What is packed, as what, and into which directory."""
+
+    prefix: str
+    name: str
+    #: Used when every package is for any platform.
+    platform: str
+    dist: str
+
+    def directory(self, label: str) -> str:
+        """Return where the bundle *label* lies."""
+        return os.path.join(self.dist, label)
+
+
+def plan_bundle(target: Target, progress: Progress) -> Bundled:
+    """Return what M(make_bundle) would do, writing nothing; an environment still to be made would be packed."""
+    check_name(target.name)
+    if not os.path.isdir(target.prefix):
+        return Bundled(True, None)
+    known = packed_before(target)
+    if known:
+        return known
+    packing = Packing(target.prefix, progress)
+    platform = platform_of(packing.records, target.platform)
+    label = f"{target.name}-{platform}-{packing.content_id()[:12]}"
+    directory = target.directory(label)
+    if is_intact(directory, label):
+        return Bundled(False, read_manifest(directory), directory)
+    return Bundled(True, None, directory)
+
+
+def make_bundle(target: Target, spec_sha256: str, progress: Progress) -> Bundled:
+    """Pack the environment into C(<dist>/<label>) unless that very environment lies there already."""
+    check_name(target.name)
+    known = packed_before(target)
+    if known and known.manifest:
+        return known._replace(changed=point_at(target.dist, known.manifest))
+    os.makedirs(target.dist, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".packing-", dir=target.dist) as directory:
+        # Before packing: what changes meanwhile is packed again by the next run.
+        fingerprint = fingerprint_of(target.prefix)
+        packing = Packing(target.prefix, progress)
+        manifest = packing.pack(directory, target.name, target.platform)._replace(
+            packages=installed_packages(target.prefix, packing.records),
+            created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            spec_sha256=spec_sha256,
+        )
+        with open(os.path.join(directory, MANIFEST_NAME), "xb") as file:
+            file.write(render_manifest(manifest))
+        placed = place(directory, target.directory(manifest.label))
+    pointed = point_at(target.dist, manifest)
+    remember(target, fingerprint, manifest.label)
+    return Bundled(placed or pointed, manifest, target.directory(manifest.label))
+
+
+def check_name(name: str) -> None:
+    """Raise C(PackError) unless *name* can name a bundle."""
+    if not NAME.fullmatch(name):
+        raise PackError(f"{name!r} cannot name an environment; use letters, digits and . _ + -")
+
+
+# --- what was packed before -----------------------------------------------------------------------------------------
+
+
+def fingerprint_of(prefix: str) -> str:
+    """Return what changes with anything in *prefix*, without reading a file."""
+    return hashlib.sha256(stat_index(prefix)).hexdigest()
+
+
+def packed_before(target: Target) -> Bundled | None:
+    """Return the bundle that an earlier run made of the environment as it is now, or None."""
+    try:
+        with open(_memo_path(target), encoding="utf-8") as file:
+            memo = json.load(file)
+        directory = target.directory(memo["label"])
+        if not is_intact(directory, memo["label"]):
+            return None
+        if memo["format"] != FORMAT or memo["fingerprint"] != fingerprint_of(target.prefix):
+            return None
+    except (OSError, ValueError, KeyError):
+        return None
+    return Bundled(False, read_manifest(directory), directory)
+
+
+def remember(target: Target, fingerprint: str, label: str) -> None:
+    """Note that the environment, as *fingerprint* says it was, is the bundle *label*."""
+    path = _memo_path(target)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    memo = json.dumps({"format": FORMAT, "fingerprint": fingerprint, "label": label})
+    replace(path, lambda temporary: write_text(temporary, memo))
+
+
+def _memo_path(target: Target) -> str:
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    parts = (os.path.abspath(target.prefix), target.name, os.path.abspath(target.dist))
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return os.path.join(cache, "airgap-conda", "packed", key[:16] + ".json")

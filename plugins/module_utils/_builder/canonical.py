@@ -1,0 +1,108 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module_utils is PRIVATE to the collection and should only be used by the collection itself.
+"""The canonical form of what differs between two builds of one solution: metadata, records, the builder's prefix."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.airgap.conda.plugins.module_utils._model.files import PLACEHOLDER
+from ansible_collections.airgap.conda.plugins.module_utils._model.renewal import Digests, render_conda_meta
+from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import without_credentials
+
+#: Fields of a conda-meta record that say where and when it was installed.
+_DROPPED = ("created_at", "indexed_timestamp")
+_EMPTIED = ("extracted_package_dir", "package_tarball_full_path")
+
+_HISTORY_TIME = re.compile(rb"^==> .* <==$", re.MULTILINE)
+_BYTECODE_LINE = re.compile(rb"^[^\n]*\.pyc,[^\n]*\n", re.MULTILINE)
+#: A path ends here unless it goes on as a longer name.
+_PATH_ENDS = rb"(?![A-Za-z0-9_+-]|\.[A-Za-z0-9_])"
+#: Bytes after a path that decide whether it ends there.
+_LOOKAHEAD = 2
+
+
+def conda_meta(data: dict[str, t.Any], packed: t.Container[str], digests: Digests) -> bytes:
+    """Return a conda-meta record as it is packed: of *packed* paths only, and without the builder.
+
+    C(sha256_in_prefix) becomes the digest in the bundle: *digests* for what is not as the package has it.
+    """
+    record = {key: value for key, value in data.items() if key not in _DROPPED}
+    record.update({key: "" for key in _EMPTIED if key in record})
+    if isinstance(record.get("link"), dict):
+        record["link"] = {**record["link"], "source": ""}
+    record.update({key: channel(record[key]) for key in ("url", "channel") if record.get(key)})
+    record["files"] = [path for path in record.get("files", ()) if path in packed]
+    paths = record.get("paths_data") or {}
+    if "paths" in paths:
+        kept = [_stated_path(path, digests) for path in paths["paths"] if path["_path"] in packed]
+        record["paths_data"] = {**paths, "paths": kept}
+    return render_conda_meta(record)
+
+
+def _stated_path(path: dict[str, t.Any], digests: Digests) -> dict[str, t.Any]:
+    if path.get("path_type") == "softlink":
+        return {key: value for key, value in path.items() if key != "sha256_in_prefix"}
+    digest = digests[path["_path"]].sha256 if path["_path"] in digests else path.get("sha256")
+    return {**path, "sha256_in_prefix": digest} if digest else path
+
+
+def channel(url: str) -> str:
+    """Return *url* without credentials; of one in the builder's files only the last parts."""
+    url = without_credentials(url)
+    if not url.startswith("file://"):
+        return url
+    parts = url.rstrip("/").split("/")
+    return "file:///" + "/".join(parts[-3:] if parts[-1].endswith((".conda", ".tar.bz2")) else parts[-1:])
+
+
+def history(text: bytes) -> bytes:
+    """Return conda-meta/history with its times made constant."""
+    return _HISTORY_TIME.sub(b"==> 1980-01-01 00:00:00 <==", text)
+
+
+def wheel_record(text: bytes) -> bytes:
+    """Return a wheel's RECORD without bytecode, which does not travel."""
+    return _BYTECODE_LINE.sub(b"", text)
+
+
+def prefix_pattern(prefix: str) -> t.Pattern[bytes]:
+    """Return what finds *prefix* as a whole path, not as the beginning of a longer name."""
+    return re.compile(re.escape(prefix.encode("utf-8", "surrogateescape")) + _PATH_ENDS)
+
+
+def to_placeholder(chunks: t.Iterable[bytes], prefix: str) -> t.Iterator[bytes]:
+    """Yield *chunks* with the builder's *prefix* replaced by the canonical placeholder, wherever the chunks are cut."""
+    pattern, placeholder = prefix_pattern(prefix), PLACEHOLDER.encode()
+    keep = len(prefix.encode("utf-8", "surrogateescape")) + _LOOKAHEAD
+    tail = b""
+    for chunk in chunks:
+        data = tail + chunk
+        done = 0
+        for match in pattern.finditer(data):
+            if match.start() < len(data) - keep:
+                yield data[done : match.start()] + placeholder
+                done = match.end()
+        cut = max(done, len(data) - keep)
+        yield data[done:cut]
+        tail = data[cut:]
+    yield pattern.sub(placeholder, tail)
+
+
+def names_prefix(chunks: t.Iterable[bytes], prefix: str) -> bool:
+    """Whether *chunks* hold *prefix* as a whole path."""
+    pattern, literal = prefix_pattern(prefix), prefix.encode("utf-8", "surrogateescape")
+    tail = b""
+    for chunk in chunks:
+        data = tail + chunk if tail else chunk
+        # find() is several times faster than the pattern, and nearly always enough.
+        if data.find(literal) >= 0:
+            match = pattern.search(data, 0, len(data) - _LOOKAHEAD)
+            if match and match.end() < len(data) - _LOOKAHEAD:
+                return True
+        tail = data[-len(literal) - _LOOKAHEAD :]
+    return bool(pattern.search(tail))

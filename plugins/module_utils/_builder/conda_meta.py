@@ -1,0 +1,104 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module_utils is PRIVATE to the collection and should only be used by the collection itself.
+
+"""The C(conda-meta) of a prefix: read, and put right where rattler leaves it different from what conda would."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import typing as t
+
+from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import channel_name
+from ansible_collections.airgap.conda.plugins.module_utils._builder.solution import conda_package
+from ansible_collections.airgap.conda.plugins.module_utils._builder.spec import package_name
+from ansible_collections.airgap.conda.plugins.module_utils._model.packages import Package
+from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import mask, without_credentials
+
+Record = t.Dict[str, t.Any]
+
+
+def records(prefix: str) -> list[Record]:
+    """Return the records of the packages conda knows at *prefix*, by name."""
+    return [record for _path, record in _records(prefix)]
+
+
+def packages(prefix: str) -> list[Package]:
+    """Return the packages conda knows at *prefix*, by name."""
+    return [conda_package(record) for record in records(prefix)]
+
+
+def settle(prefix: str, dependencies: t.Sequence[str], variables: t.Mapping[str, str]) -> None:
+    """Make the freshly installed *prefix* look as if conda had installed *dependencies* (as typed) there."""
+    requested = {package_name(dependency): mask(dependency) for dependency in dependencies}
+    settled = []
+    for path, record in _records(prefix):
+        settled.append(corrected(record, requested.get(record["name"])))
+        _write(path, json.dumps(settled[-1], indent=2))
+    _write(os.path.join(prefix, "conda-meta", "history"), history(settled, list(requested.values())))
+    if variables:
+        state = json.dumps({"env_vars": dict(variables)}, ensure_ascii=False)
+        _write(os.path.join(prefix, "conda-meta", "state"), state)
+    with contextlib.suppress(FileNotFoundError):
+        # Backup programs that honour it would skip the environment.
+        os.unlink(os.path.join(prefix, "CACHEDIR.TAG"))
+
+
+def corrected(record: Record, requested: str | None) -> Record:
+    """Return *record* as conda would have written it; *requested* is the dependency that asked for it, as typed."""
+    # When the channel was indexed is no property of the package.
+    result = {key: value for key, value in record.items() if key != "indexed_timestamp"}
+    result.update({key: without_credentials(result[key]) for key in ("url", "channel") if key in result})
+    if requested:
+        result.update(requested_spec=requested, requested_specs=[requested])
+    paths = [_corrected_path(entry) for entry in record["paths_data"]["paths"]]
+    result["paths_data"] = {**record["paths_data"], "paths": paths}
+    return result
+
+
+def _corrected_path(entry: Record) -> Record:
+    """Leave out the digest of a link's text: conda compares it with the file behind the link."""
+    if entry["path_type"] != "softlink":
+        return entry
+    return {key: value for key, value in entry.items() if key != "sha256_in_prefix"}
+
+
+def history(installed: t.Iterable[Record], dependencies: t.Sequence[str]) -> str:
+    """Return one revision of conda's history, dated by its newest package so that the same solution reads the same."""
+    ordered = sorted(installed, key=lambda record: str(record["name"]))
+    newest = max((record.get("timestamp") or 0 for record in ordered), default=0)
+    date = datetime.datetime.fromtimestamp(newest / 1000, datetime.timezone.utc)
+    lines = [
+        f"==> {date:%Y-%m-%d %H:%M:%S} <==",
+        # conda ignores a revision that has no command.
+        "# cmd: conda env create",
+        *(f"+{_distribution(record)}" for record in ordered),
+        f"# update specs: {list(dependencies)}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _distribution(record: Record) -> str:
+    channel = channel_name(record["channel"])
+    return f"{channel}/{record['subdir']}::{record['name']}-{record['version']}-{record['build']}"
+
+
+def _records(prefix: str) -> t.Iterator[tuple[str, Record]]:
+    directory = os.path.join(prefix, "conda-meta")
+    for name in sorted(os.listdir(directory)):
+        if name.endswith(".json"):
+            path = os.path.join(directory, name)
+            with open(path, encoding="utf-8") as file:
+                yield path, json.load(file)
+
+
+def _write(path: str, text: str) -> None:
+    """Write a file that everybody may read, whatever the umask."""
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.chmod(path, 0o644)

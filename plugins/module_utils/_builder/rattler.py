@@ -1,0 +1,150 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module_utils is PRIVATE to the collection and should only be used by the collection itself.
+
+"""The embedded solver: conda's solve and install by py-rattler. Runs in an isolated child only."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import typing as t
+
+from ansible_collections.airgap.conda.plugins.module_utils._builder.explanations import (
+    unknown_packages,
+    unreachable,
+    unsatisfiable,
+)
+from ansible_collections.airgap.conda.plugins.module_utils._builder.isolation import Events
+from ansible_collections.airgap.conda.plugins.module_utils._builder.platforms import VirtualPackage, virtual_packages
+from ansible_collections.airgap.conda.plugins.module_utils._builder.rattler_reporter import Reporter
+from ansible_collections.airgap.conda.plugins.module_utils._builder.solution import Question, conda_package
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BuildError
+from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import mask
+
+#: Seconds between two signs of life while the solver is silent, and until it is given up.
+PULSE = 15
+PATIENCE = 900
+
+
+class Caches(t.NamedTuple):
+    """Directories for what is fetched: extracted packages, to which prefixes refer, and repodata."""
+
+    packages: str
+    repodata: str
+
+
+def solve(question: Question, cache: str, events: Events) -> list[dict[str, str]]:
+    """Return the packages of the solution as JSON; repodata is kept in the directory *cache*."""
+    records = asyncio.run(_solve(question, cache, events))
+    return [_package(record) for record in records]
+
+
+def build(question: Question, prefix: str, caches: Caches, events: Events) -> None:
+    """Solve, and install the solution at *prefix*."""
+    asyncio.run(_build(question, prefix, caches, events))
+
+
+async def _build(question: Question, prefix: str, caches: Caches, events: Events) -> None:
+    records = await _solve(question, caches.repodata, events)
+    await _install(question, records, prefix, caches.packages, events)
+
+
+async def _solve(question: Question, cache: str, events: Events) -> list[t.Any]:
+    import rattler
+    from rattler import exceptions
+
+    specs = [_match_spec(dependency) for dependency in question.dependencies]
+    gateway = rattler.Gateway(cache_dir=cache)
+    assumed = virtual_packages(question.platform, question.builder, _detected(), question.virtual_packages)
+    events.say(f"solving {len(specs)} dependencies for {question.platform}")
+    try:
+        solution = rattler.solve(
+            sources=list(question.channels),
+            specs=specs,
+            gateway=gateway,
+            platforms=[question.platform, "noarch"],
+            virtual_packages=[_virtual_package(package) for package in assumed],
+            channel_priority=rattler.ChannelPriority.Strict,
+        )
+        return await _watched(solution, events)
+    except exceptions.SolverError as error:
+        known = [name.normalized for name in await _names(gateway, question)]
+        unknown = unknown_packages(question.dependencies, known, question.channels)
+        raise BuildError(unknown or unsatisfiable(str(error), assumed)) from error
+    except (exceptions.GatewayError, exceptions.FetchRepoDataError, exceptions.InvalidChannelError) as error:
+        raise BuildError(unreachable(str(error), question.channels)) from error
+
+
+async def _watched(solution: t.Coroutine[t.Any, t.Any, list[t.Any]], events: Events) -> list[t.Any]:
+    """Wait with signs of life: a channel that accepts connections and never answers would hold us for ever."""
+    task = asyncio.ensure_future(solution)
+    for waited in range(PULSE, PATIENCE + 1, PULSE):
+        if (await asyncio.wait({task}, timeout=PULSE))[0]:
+            return task.result()
+        events.say(f"still reading channels and solving after {waited} s")
+    raise BuildError(f"no solution after {PATIENCE} s: a channel does not answer, or the dependencies are too wide")
+
+
+async def _names(gateway: t.Any, question: Question) -> t.Iterable[t.Any]:
+    names: t.Iterable[t.Any] = await gateway.names(list(question.channels), [question.platform, "noarch"])
+    return names
+
+
+async def _install(question: Question, records: list[t.Any], prefix: str, cache: str, events: Events) -> None:
+    import rattler
+    from rattler import exceptions
+    from rattler.package_cache import PackageCache
+
+    reporter = Reporter(events, len(records))
+    # With its origin in the key, or else a package of the same name from another channel takes the place of one
+    # that an older environment still refers to.
+    packages = PackageCache.new_layered([cache], cache_origin=True)
+    try:
+        await rattler.install(
+            records,
+            prefix,
+            package_cache=packages,
+            platform=rattler.Subdir(question.platform),
+            execute_link_scripts=not question.is_foreign,
+            reporter=reporter,
+        )
+    except (exceptions.InstallerError, exceptions.LinkError, exceptions.ExtractError, exceptions.IoError) as error:
+        raise BuildError(f"installing failed: {mask('; '.join(str(error).splitlines()))}") from error
+    if reporter.failed_scripts:
+        raise BuildError(f"the post-link scripts of {', '.join(reporter.failed_scripts)} failed")
+
+
+def _match_spec(dependency: str) -> t.Any:
+    import rattler
+    from rattler import exceptions
+
+    try:
+        return rattler.MatchSpec(dependency)
+    except exceptions.InvalidMatchSpecError as error:
+        raise BuildError(f"{mask(dependency)!r} is not a conda dependency: {mask(str(error))}") from error
+
+
+def _virtual_package(package: VirtualPackage) -> t.Any:
+    from rattler import GenericVirtualPackage, PackageName, Version, exceptions
+    from rattler.package import BuildString
+
+    try:
+        version = Version(package.version)
+    except exceptions.InvalidVersionError as error:
+        raise BuildError(f"virtual package {package.name}: {package.version!r} is not a version") from error
+    return GenericVirtualPackage(PackageName(package.name), version, BuildString(package.build))
+
+
+def _detected() -> list[VirtualPackage]:
+    import rattler
+
+    generic = (package.into_generic() for package in rattler.VirtualPackage.detect())
+    return [VirtualPackage(*str(package).split("=", 2)) for package in generic]
+
+
+def _package(record: t.Any) -> dict[str, str]:
+    index = {**json.loads(record.to_json()), "channel": record.channel}
+    return conda_package(index).to_json()

@@ -1,0 +1,116 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module_utils is PRIVATE to the collection and should only be used by the collection itself.
+"""Bytecode of a staged tree: that of packages made to name the prefix, the rest compiled, by the tree's own Python."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import typing as t
+
+from ansible_collections.airgap.conda.plugins.module_utils._host.staging import Staging
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
+from ansible_collections.airgap.conda.plugins.module_utils._model.files import FILE, Entry, source_of_bytecode
+
+#: Seconds; far more than the largest environments take.
+TIMEOUT = 3600
+
+#: Runs in the environment's Python (3.8 or newer; older ones leave what packages ship as it is).
+_REWRITE = """
+import importlib.util, json, marshal, py_compile, sys, types
+
+def moved(code, old, new):
+    consts = tuple(moved(each, old, new) if isinstance(each, types.CodeType) else each for each in code.co_consts)
+    return code.replace(co_filename=code.co_filename.replace(old, new), co_consts=consts)
+
+def rename(path, placeholders):
+    with open(path, "rb") as file:
+        data = file.read()
+    if data[:4] == importlib.util.MAGIC_NUMBER:
+        code = marshal.loads(data[16:])
+        for placeholder in placeholders:
+            code = moved(code, placeholder, prefix)
+        with open(path, "wb") as file:
+            file.write(data[:16] + marshal.dumps(code))
+
+root, prefix, named, stale = json.load(sys.stdin)
+for path, source in stale:
+    py_compile.compile(root + "/" + source, root + "/" + path, prefix + "/" + source)
+for path, placeholders in named if sys.version_info >= (3, 8) else []:
+    rename(root + "/" + path, placeholders)
+"""
+
+_LIBRARY = re.compile(r"lib/python\d+\.\d+")
+
+
+def compile_bytecode(staging: Staging, root: str, prefix: str) -> None:
+    """Compile every Python source of the tree at *root* and take the result into its receipt.
+
+    Sources that do not compile (templates, other Pythons' syntax) are left to themselves, as conda and pip do.
+    """
+    python = os.path.join(root, "bin", "python")
+    if not os.path.exists(python):
+        return
+    libraries = [path for path in staging.items if _LIBRARY.fullmatch(path)]
+    before = set(staging.items)
+    for library in libraries:
+        _compile(python, root, prefix, library)
+        _adopt(staging, root, library, before)
+
+
+def relocate_bytecode(staging: Staging, root: str, prefix: str, entries: t.Iterable[Entry]) -> None:
+    """Make the C(.pyc) of packages name the sources at *prefix*, and be of the sources as relocation left them."""
+    python = os.path.join(root, "bin", "python")
+    bytecode = [entry for entry in entries if entry.type == FILE and source_of_bytecode(entry.path)]
+    stale = [entry for entry in bytecode if source_of_bytecode(entry.path) in staging.relocated]
+    named = [entry for entry in bytecode if entry.relocations and entry not in stale]
+    if not (stale or named) or not os.path.exists(python):
+        return
+    orders = [
+        root,
+        prefix,
+        [(entry.path, [placeholder for placeholder, _mode in entry.relocations]) for entry in named],
+        [(entry.path, source_of_bytecode(entry.path)) for entry in stale],
+    ]
+    _run([python, "-I", "-B", "-c", _REWRITE], json.dumps(orders).encode())
+    for entry in (*stale, *named):
+        staging.rewritten(entry.path, entry.mode, entry.mtime)
+
+
+def _compile(python: str, root: str, prefix: str, library: str) -> None:
+    command = [python, "-E", "-s", "-B", "-m", "compileall", "-q", "-j", "0"]
+    # What tracebacks show.
+    command += ["-d", os.path.join(prefix, library), os.path.join(root, library)]
+    _run(command, b"")
+
+
+def _run(command: list[str], orders: bytes) -> None:
+    try:
+        subprocess.run(
+            command,
+            input=orders,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise DeployError(f"the environment's Python does not run on this host: {error}") from None
+
+
+def _adopt(staging: Staging, root: str, library: str, known: set[str]) -> None:
+    for directory, _names, files in os.walk(os.path.join(root, library)):
+        if os.path.basename(directory) != "__pycache__":
+            continue
+        below = os.path.relpath(directory, root)
+        if below not in known:
+            staging.adopt_directory(below)
+        for name in files:
+            path = f"{below}/{name}"
+            if path not in known:
+                staging.adopt(path, 0o644)

@@ -1,0 +1,134 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module_utils is PRIVATE to the collection and should only be used by the collection itself.
+"""All environments of one host, in one module execution: look at all, tell all findings, then act."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import typing as t
+
+from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment, View
+from ansible_collections.airgap.conda.plugins.module_utils._host.facts import host_facts
+from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
+from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError, DeployError
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import parse_order
+
+Fields = t.Mapping[str, t.Any]
+
+
+def reconcile(
+    environments: t.Sequence[Fields],
+    parts: t.Sequence[Fields],
+    check_mode: bool,
+    progress: Progress,
+    locks: contextlib.ExitStack,
+) -> dict[str, t.Any]:
+    """Bring every environment to its order, as far as what has arrived allows; return the module's result.
+
+    C(awaited) in the result says what must be sent before the rest can be done. Locks are taken only to act, and
+    what was seen before is looked at again then.
+    """
+    facts = host_facts()
+    deployments = [Deployment(parse_order(fields), facts, progress) for fields in environments]
+    views = look_at_all(deployments)
+    if check_mode or not any(_has_work(view) for view in views):
+        rows = [_row(each, view, packages_of(each, view)) for each, view in zip(deployments, views)]
+        return _result(rows, [])
+    # Always in one order, so that two runs never wait for each other.
+    for deployment in sorted(deployments, key=lambda each: each.store.root):
+        locks.enter_context(deployment.store.locked())
+    recovered = [deployment.recover() for deployment in deployments]
+    accept(deployments, parts)
+    before = look_at_all(deployments)
+    rows = [_row(each, view, packages_of(each, view)) for each, view in zip(deployments, before)]
+    done = [deployment.act(view) for deployment, view in zip(deployments, before)]
+    for row, deployment, found in zip(rows, deployments, recovered):
+        row.update(_now(deployment.look()), recovered=found)
+    return _result(rows, [deployment.awaited() for deployment, finished in zip(deployments, done) if not finished])
+
+
+def look_at_all(deployments: t.Sequence[Deployment]) -> list[View]:
+    """Look at every environment; raise one C(DeployError) with all that was found against them."""
+    views, problems = [], []
+    for deployment in deployments:
+        try:
+            view = deployment.look()
+            problems += [f"{deployment.order.name}: {finding}" for finding in view.findings]
+            views.append(view)
+        except AirgapError as error:
+            problems.append(str(error))
+    if problems:
+        raise DeployError("; ".join(dict.fromkeys(problems)))
+    return views
+
+
+def accept(deployments: t.Sequence[Deployment], parts: t.Sequence[Fields]) -> None:
+    """Append what was sent to each stream that awaits it."""
+    streams = [
+        (offer.content_id, Incoming(deployment.store, offer))
+        for deployment in deployments
+        for offer in [deployment.offer() if deployment.order.state == "present" else None]
+        if offer
+    ]
+    for part in parts:
+        awaiting = [
+            incoming
+            for content_id, incoming in streams
+            if content_id == part["content_id"] and incoming.received == part["offset"]
+        ]
+        if not awaiting:
+            raise DeployError(f"nothing awaits the part of {part['content_id'][:12]} that was sent; run again")
+        for incoming in awaiting:
+            incoming.append(part["path"], part["sha256"])
+
+
+def _has_work(view: View) -> bool:
+    return bool(view.actions) or view.fresh_index is not None
+
+
+def _result(rows: t.Sequence[dict[str, t.Any]], awaited: t.Sequence[Fields]) -> dict[str, t.Any]:
+    return {
+        "changed": any(row["changed"] for row in rows),
+        "actions": [action for row in rows for action in row["actions"]],
+        "environments": list(rows),
+        "awaited": list(awaited),
+    }
+
+
+def _row(deployment: Deployment, view: View, packages: t.Sequence[Fields]) -> dict[str, t.Any]:
+    return {
+        "name": deployment.order.name,
+        "prefix": deployment.order.prefix,
+        "changed": bool(view.actions),
+        "actions": view.actions,
+        "recovered": [],
+        "packages_before": list(packages),
+        "deployed": view.plan.deploy or view.plan.remove,
+        "wanted": deployment.wanted_content,
+        **_now(view),
+    }
+
+
+def _now(view: View) -> dict[str, t.Any]:
+    """Return what is live."""
+    header = view.found.header
+    return {
+        "content_id": header.content_id if header else "",
+        "generation": header.generation if header else "",
+        "unexpected": sorted(view.found.damage.unexpected),
+    }
+
+
+def packages_of(deployment: Deployment, view: View) -> list[Fields]:
+    """Return the packages of what is live, where a difference is to be shown; else none."""
+    header = view.found.header
+    if header is None or not view.plan.actions:
+        return []
+    with contextlib.suppress(FileNotFoundError):
+        return t.cast("list[Fields]", json.loads(deployment.store.manifest(header.generation))["packages"])
+    return []

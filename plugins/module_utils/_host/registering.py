@@ -1,0 +1,185 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module_utils is PRIVATE to the collection and should only be used by the collection itself.
+"""Register: put the marks of registration on this host, and take away those no longer wanted."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import typing as t
+
+from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store, write_whole
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Order
+from ansible_collections.airgap.conda.plugins.module_utils._model.registration import (
+    FILE,
+    LINE,
+    LINK,
+    Mark,
+    Scope,
+    from_json,
+    to_json,
+    wanted_marks,
+)
+
+_DIRECTORY_MODE = 0o755
+
+
+def scope_of(order: Order) -> Scope:
+    """Return whose registration this process makes; C(DeployError) for a user that does not exist."""
+    me = pwd.getpwuid(os.geteuid())
+    homes = {}
+    for user in order.register.users:
+        try:
+            homes[user] = pwd.getpwnam(user).pw_dir
+        except KeyError:
+            raise DeployError(f"env_deploy_register_users names {user}, who has no account on this host") from None
+    return Scope(system=os.geteuid() == 0, home=me.pw_dir, homes=homes)
+
+
+def findings(order: Order, scope: Scope) -> list[str]:
+    """Return what keeps this process from registering *order*."""
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    found = []
+    if not scope.system and order.register.profile:
+        found.append("env_deploy_register_profile writes /etc/profile.d; use become")
+    others = [user for user in order.register.users if user != me]
+    if not scope.system and others:
+        found.append(f"env_deploy_register_users names {', '.join(others)}; only root registers for others, use become")
+    for mark in wanted_marks(order, scope, ()):
+        if mark.kind == LINK and os.path.lexists(mark.path) and not _points_into(mark.path, order.prefix):
+            found.append(
+                f"{mark.path} exists and is not ours; move it away or leave it out of env_deploy_register_commands"
+            )
+    return found
+
+
+def _points_into(path: str, prefix: str) -> bool:
+    return os.path.islink(path) and os.readlink(path).startswith(prefix + "/")
+
+
+class Registrar:
+    """Registration of one environment."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def recorded(self) -> list[Mark]:
+        """Return the marks that earlier runs put."""
+        try:
+            with open(self._store.registration, encoding="utf-8") as file:
+                return from_json(file.read())
+        except FileNotFoundError:
+            return []
+
+    def surplus(self, wanted: t.Sequence[Mark]) -> list[Mark]:
+        """Return recorded marks that are not wanted any more."""
+        places = {_place(mark) for mark in wanted}
+        return [mark for mark in self.recorded() if _place(mark) not in places]
+
+    def apply(self, wanted: t.Sequence[Mark]) -> None:
+        """Put what is *wanted* and not there, and take away the surplus."""
+        for mark in self.surplus(wanted):
+            self.take(mark)
+        if to_json(wanted) != to_json(self.recorded()):
+            # Before the marks: whatever is put is known to the run that takes it away.
+            write_whole(self._store.registration, (to_json(wanted).encode(),))
+        for mark in wanted:
+            if not is_there(mark):
+                with _as_user(mark.user):
+                    _PUT[mark.kind](mark)
+
+    def take(self, mark: Mark) -> None:
+        """Take *mark* away, unless it is not ours any more or another environment needs it."""
+        if is_there(mark) and not self._is_shared(mark):
+            with _as_user(mark.user):
+                _TAKE[mark.kind](mark)
+
+    def _is_shared(self, mark: Mark) -> bool:
+        """Whether another environment in the same directory has recorded the same mark."""
+        with contextlib.suppress(FileNotFoundError):
+            for name in os.listdir(self._store.top):
+                other = Registrar(Store(self._store.envs_dir, name))
+                if name != os.path.basename(self._store.root) and mark in other.recorded():
+                    return True
+        return False
+
+
+def _place(mark: Mark) -> tuple[str, ...]:
+    return (mark.kind, mark.path, mark.text) if mark.kind == LINE else (mark.kind, mark.path)
+
+
+def is_there(mark: Mark) -> bool:
+    """Whether the host has *mark* as it should be."""
+    if mark.kind == LINK:
+        return os.path.islink(mark.path) and os.readlink(mark.path) == mark.text
+    try:
+        with open(mark.path, encoding="utf-8") as file:
+            text = file.read()
+    except (OSError, ValueError):
+        return False
+    return text == mark.text if mark.kind == FILE else mark.text in text.splitlines()
+
+
+@contextlib.contextmanager
+def _as_user(user: str) -> t.Iterator[None]:
+    """Act as *user*, so that nothing in a home directory can send root elsewhere."""
+    account = pwd.getpwnam(user) if user else None
+    if account is None or account.pw_uid == os.geteuid():
+        yield
+        return
+    uid, gid = os.geteuid(), os.getegid()
+    os.setegid(account.pw_gid)
+    os.seteuid(account.pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(uid)
+        os.setegid(gid)
+
+
+def _put_file(mark: Mark) -> None:
+    _make_parent(mark.path)
+    write_whole(mark.path, (mark.text.encode(),))
+
+
+def _put_link(mark: Mark) -> None:
+    _make_parent(mark.path)
+    temporary = f"{mark.path}.new"
+    os.symlink(mark.text, temporary)
+    os.replace(temporary, mark.path)
+
+
+def _put_line(mark: Mark) -> None:
+    _make_parent(mark.path)
+    with open(mark.path, "a+", encoding="utf-8") as file:
+        file.seek(0)
+        text = file.read()
+        file.write(("\n" if text and not text.endswith("\n") else "") + mark.text + "\n")
+
+
+def _take_file(mark: Mark) -> None:
+    os.unlink(mark.path)
+
+
+def _take_line(mark: Mark) -> None:
+    with open(mark.path, encoding="utf-8") as file:
+        lines = file.read().splitlines(keepends=True)
+    rest = "".join(line for line in lines if line.rstrip("\r\n") != mark.text)
+    write_whole(mark.path, (rest.encode(),))
+
+
+def _make_parent(path: str) -> None:
+    parent = os.path.dirname(path)
+    if not os.path.isdir(parent):
+        _make_parent(parent)
+        os.mkdir(parent)
+        os.chmod(parent, _DIRECTORY_MODE)
+
+
+_PUT: dict[str, t.Callable[[Mark], None]] = {FILE: _put_file, LINK: _put_link, LINE: _put_line}
+_TAKE: dict[str, t.Callable[[Mark], None]] = {FILE: _take_file, LINK: _take_file, LINE: _take_line}

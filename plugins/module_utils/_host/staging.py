@@ -1,0 +1,244 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module_utils is PRIVATE to the collection and should only be used by the collection itself.
+"""Stage: the archive becomes a tree that carries the prefix, while it is read, and is checked against the file list.
+
+Members are judged by the file list alone, whose paths were judged when it was parsed: what it does not name, names
+twice, or names otherwise is refused. So neither the archive nor the tarfile module of this host is trusted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import lzma
+import os
+import tarfile
+import typing as t
+import zlib
+
+from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import decoded
+from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError, RelocationError
+from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
+    BYTECODE,
+    CONDA_META,
+    DIRECTORY,
+    FILE,
+    LINK,
+    PLACEHOLDER,
+    WHEEL_RECORD,
+    Entry,
+    parents,
+)
+from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Item
+from ansible_collections.airgap.conda.plugins.module_utils._model.relocation import relocate
+from ansible_collections.airgap.conda.plugins.module_utils._model.renewal import Digest, renew
+
+_CHUNK = 1 << 20
+_DIRECTORY_MODE = 0o755
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_UNREADABLE = (tarfile.TarError, EOFError, ValueError, zlib.error, lzma.LZMAError)
+
+
+class Staging:
+    """One tree being made at *root*, to be live at *prefix*, owned by *uid* and *gid*."""
+
+    def __init__(self, root: str, prefix: str, uid: int, gid: int) -> None:
+        self._root = root
+        self._prefix = prefix
+        self._uid = uid
+        self._gid = gid
+        self._owned = (uid, gid) == (os.geteuid(), os.getegid())
+        self.items: dict[str, Item] = {}
+        #: What relocation made of files that it changed.
+        self.relocated: dict[str, Digest] = {}
+
+    def extract(
+        self,
+        entries: t.Sequence[Entry],
+        carriers: t.Container[str],
+        codec: str,
+        archive: t.BinaryIO,
+        progress: Progress,
+    ) -> None:
+        """Make all *entries* of *archive*; C(DeployError) unless they are what the file list says, all and only."""
+        self._make_directories(entries)
+        awaited = {entry.path: entry for entry in entries}
+        total = len(awaited)
+        try:
+            # archive.tell() is where the archive begins; it is the last of the stream.
+            with decoded(codec, archive) as tar, tarfile.open(
+                fileobj=t.cast(t.Any, tar), mode="r|", bufsize=_CHUNK
+            ) as members:
+                for member in members:
+                    if member.name in carriers:
+                        continue
+                    self._make(_match(awaited, member), members.extractfile(member) if member.isreg() else None)
+                    progress.count("staging: files", total - len(awaited), total)
+        except _UNREADABLE as error:
+            raise DeployError(f"the archive is damaged ({error}); nothing was changed, copy the bundle again") from None
+        if awaited:
+            raise DeployError(f"the archive is incomplete: it lacks {min(awaited)} and {len(awaited) - 1} more")
+
+    def rewritten(self, path: str, mode: int, mtime: int) -> None:
+        """Take note that the file at *path* was written anew in the course of relocation."""
+        full = os.path.join(self._root, path)
+        os.chmod(full, mode)
+        os.utime(full, (mtime, mtime))
+        self.relocated[path] = digest_of(full)
+        self.items[path] = self._item(path, self.relocated[path], mode)
+
+    def _make_directories(self, entries: t.Iterable[Entry]) -> None:
+        self._make_directory("")
+        wanted = {parent for entry in entries for parent in parents(entry.path)}
+        wanted.update(entry.path for entry in entries if entry.type == DIRECTORY)
+        # Sorted, a directory comes before what it holds.
+        for path in sorted(wanted):
+            self._make_directory(path)
+            self.items[path] = Item(path, DIRECTORY, "", 0, _DIRECTORY_MODE, self._uid, self._gid, "", False)
+
+    def _make_directory(self, path: str) -> None:
+        full = os.path.join(self._root, path)
+        os.mkdir(full, _DIRECTORY_MODE)
+        os.chmod(full, _DIRECTORY_MODE)
+        if not self._owned:
+            os.chown(full, self._uid, self._gid)
+
+    def _make(self, entry: Entry, source: t.Any) -> None:
+        if entry.type == FILE:
+            self.items[entry.path] = self._make_file(entry, source)
+        elif entry.type == LINK:
+            self.items[entry.path] = self._make_link(entry)
+
+    def _make_file(self, entry: Entry, source: t.Any) -> Item:
+        original = hashlib.sha256()
+
+        def chunks() -> t.Iterator[bytes]:
+            for chunk in iter(lambda: source.read(_CHUNK), b""):
+                original.update(chunk)
+                yield chunk
+
+        if not entry.relocations or entry.relocations[0][1] == BYTECODE:
+            self.write(entry.path, chunks(), entry.mode, entry.mtime)
+            digest = Digest(original.hexdigest(), entry.size)
+        else:
+            try:
+                digest = self.write_hashed(
+                    entry.path, relocate(chunks(), entry.relocations, self._prefix), entry.mode, entry.mtime
+                )
+            except ValueError as error:
+                raise RelocationError(f"{entry.path} cannot carry {self._prefix}: {error}") from None
+            self.relocated[entry.path] = digest
+        if original.hexdigest() != entry.sha256:
+            raise DeployError(f"{entry.path} in the archive is damaged; nothing was changed, copy the bundle again")
+        return self._item(entry.path, digest, entry.mode)
+
+    def _make_link(self, entry: Entry) -> Item:
+        target = entry.target.replace(PLACEHOLDER, self._prefix) if entry.relocations else entry.target
+        full = os.path.join(self._root, entry.path)
+        os.symlink(target, full)
+        if not self._owned:
+            os.lchown(full, self._uid, self._gid)
+        return Item(entry.path, LINK, "", 0, 0o777, self._uid, self._gid, target, False)
+
+    def _item(self, path: str, digest: Digest, mode: int) -> Item:
+        return Item(path, FILE, digest.sha256, digest.size, mode, self._uid, self._gid, "", False)
+
+    def write_hashed(self, path: str, chunks: t.Iterable[bytes], mode: int, mtime: int) -> Digest:
+        """Like M(write); return what was written."""
+        written, size = hashlib.sha256(), 0
+
+        def counted() -> t.Iterator[bytes]:
+            nonlocal size
+            for chunk in chunks:
+                written.update(chunk)
+                size += len(chunk)
+                yield chunk
+
+        self.write(path, counted(), mode, mtime)
+        return Digest(written.hexdigest(), size)
+
+    def write(self, path: str, chunks: t.Iterable[bytes], mode: int, mtime: int) -> None:
+        """Make a new file at *path* below the root."""
+        full = os.path.join(self._root, path)
+        descriptor = os.open(full, _WRITE, 0o600)
+        try:
+            for chunk in chunks:
+                _write_all(descriptor, chunk)
+            if not self._owned:
+                os.fchown(descriptor, self._uid, self._gid)
+            os.fchmod(descriptor, mode)
+        finally:
+            os.close(descriptor)
+        os.utime(full, (mtime, mtime), follow_symlinks=False)
+
+    def add(self, path: str, text: bytes, mode: int, mtime: int) -> None:
+        """Make a file of our own, not of the bundle."""
+        self.items[path] = self._item(path, self.write_hashed(path, (text,), mode, mtime), mode)
+
+    def adopt(self, path: str, mode: int) -> None:
+        """Take the file that is at *path* already (bytecode, made by the environment's Python) into the receipt."""
+        full = os.path.join(self._root, path)
+        os.chmod(full, mode)
+        if not self._owned:
+            os.chown(full, self._uid, self._gid)
+        self.items[path] = self._item(path, digest_of(full), mode)._replace(derived=True)
+
+    def adopt_directory(self, path: str) -> None:
+        """Take the directory that is at *path* already into the receipt."""
+        full = os.path.join(self._root, path)
+        os.chmod(full, _DIRECTORY_MODE)
+        if not self._owned:
+            os.chown(full, self._uid, self._gid)
+        self.items[path] = Item(path, DIRECTORY, "", 0, _DIRECTORY_MODE, self._uid, self._gid, "", True)
+
+    def renew(self, entries: t.Sequence[Entry]) -> None:
+        """Renew the digests that files state of relocated ones; wheels' first, as conda may state those of theirs."""
+        for kind in (WHEEL_RECORD, CONDA_META):
+            for entry in entries:
+                if entry.renews == kind:
+                    self._renew_file(kind, entry)
+
+    def _renew_file(self, kind: str, entry: Entry) -> None:
+        full = os.path.join(self._root, entry.path)
+        with open(full, "rb") as file:
+            text = file.read()
+        renewed = renew(kind, text, entry.path, self.relocated)
+        if renewed != text:
+            os.unlink(full)
+            digest = self.write_hashed(entry.path, (renewed,), entry.mode, entry.mtime)
+            self.relocated[entry.path] = digest
+            self.items[entry.path] = self._item(entry.path, digest, entry.mode)
+
+
+def _match(awaited: dict[str, Entry], member: tarfile.TarInfo) -> Entry:
+    """Take the entry that *member* is off *awaited*; C(DeployError) unless it is just what the file list says."""
+    entry = awaited.pop(member.name.rstrip("/"), None)
+    if entry is None:
+        raise DeployError(f"the archive holds {member.name!r}, which the file list does not; it is refused")
+    same = {
+        FILE: member.isreg() and not member.issparse() and member.size == entry.size,
+        LINK: member.issym() and member.linkname == entry.target,
+        DIRECTORY: member.isdir(),
+    }
+    if not same[entry.type]:
+        raise DeployError(f"{member.name!r} in the archive is not the {entry.type} of the file list; it is refused")
+    return entry
+
+
+def digest_of(path: str) -> Digest:
+    """Return what the file at *path* holds."""
+    digest, size = hashlib.sha256(), 0
+    with open(path, "rb", buffering=0) as file:
+        for chunk in iter(lambda: file.read(_CHUNK), b""):
+            digest.update(chunk)
+            size += len(chunk)
+    return Digest(digest.hexdigest(), size)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

@@ -1,0 +1,157 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module_utils is PRIVATE to the collection and should only be used by the collection itself.
+"""The manifest of a bundle: what it is, what it needs, what proves it. C(manifest.json), format 1."""
+
+from __future__ import annotations
+
+import json
+import re
+import typing as t
+
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
+from ansible_collections.airgap.conda.plugins.module_utils._model.packages import Package
+
+#: Format this collection writes; it reads this one and all older ones.
+FORMAT = 1
+
+MANIFEST_NAME = "manifest.json"
+FILES_NAME = "files.jsonl.gz"
+
+#: A name that is one component of a path on every file system and one word in every shell.
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class Piece(t.NamedTuple):
+    """A file of the bundle's directory that is sent to hosts."""
+
+    file: str
+    #: Bytes.
+    size: int
+    #: Hex.
+    sha256: str
+
+
+class Encoding(t.NamedTuple):
+    """A compressed form of the one uncompressed tar; can be made again, so never the identity."""
+
+    #: 'zstd' or 'gzip'.
+    codec: str
+    #: Of the library that made it: equal bytes only for equal version, level and threading.
+    version: str
+    level: int
+    piece: Piece
+
+
+class Needs(t.NamedTuple):
+    """What a host must have."""
+
+    #: conda's name of the platform, such as linux-64.
+    platform: str
+    #: Least version, or empty.
+    glibc: str
+    #: Least version the driver must support, or empty.
+    cuda: str
+    #: Longest prefix in bytes that every binary can carry.
+    prefix_max: int
+    #: Disk space of the deployed tree, in bytes.
+    size: int
+    #: Files, links and directories of the deployed tree.
+    inodes: int
+
+
+class Manifest(t.NamedTuple):
+    """One bundle."""
+
+    name: str
+    content_id: str
+    needs: Needs
+    files: Piece
+    #: Digest of the uncompressed tar (hex), beside the content id the other half of the identity.
+    tar_sha256: str
+    #: Bytes.
+    tar_size: int
+    encodings: t.Tuple[Encoding, ...]
+    packages: t.Tuple[Package, ...]
+    #: Members of the archive for people without us; never deployed, not in the content id.
+    carriers: t.Tuple[str, ...] = ()
+    #: When it was packed, ISO 8601 UTC.
+    created: str = ""
+    #: sha256 (hex) of the environment.yml it was built from, or empty.
+    spec_sha256: str = ""
+
+    @property
+    def label(self) -> str:
+        """What people call it: the directory's name in C(dist)."""
+        return f"{self.name}-{self.needs.platform}-{self.content_id[:12]}"
+
+
+def render_manifest(manifest: Manifest) -> bytes:
+    """Return C(manifest.json)."""
+    fields: dict[str, t.Any] = {
+        "format": FORMAT,
+        "name": manifest.name,
+        "content_id": manifest.content_id,
+        "created": manifest.created,
+        "spec_sha256": manifest.spec_sha256,
+        "needs": manifest.needs._asdict(),
+        "files": manifest.files._asdict(),
+        "tar": {"sha256": manifest.tar_sha256, "size": manifest.tar_size},
+        "encodings": [{**encoding._asdict(), "piece": encoding.piece._asdict()} for encoding in manifest.encodings],
+        "carriers": list(manifest.carriers),
+        "packages": [package.to_json() for package in manifest.packages],
+    }
+    return (json.dumps(fields, indent=1, sort_keys=True) + "\n").encode("ascii")
+
+
+def parse_manifest(text: bytes, where: str) -> Manifest:
+    """Parse a manifest found at *where*; raise C(BundleError) when it is damaged or of a newer format."""
+    try:
+        fields = json.loads(text)
+        check_format(fields["format"], FORMAT, f"the bundle {where}")
+        manifest = _manifest(fields)
+        _check(manifest)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{where}: the manifest is damaged ({error}); copy the bundle again") from None
+    return manifest
+
+
+def check_format(found: t.Any, newest: int, what: str) -> None:
+    """Raise C(BundleError) when *what* was written by a newer collection than this one."""
+    if not isinstance(found, int) or found < 1:
+        raise ValueError(f"format {found!r}")
+    if found > newest:
+        raise BundleError(f"{what} has format {found}, this collection reads up to {newest}; upgrade airgap.conda here")
+
+
+def _manifest(fields: dict[str, t.Any]) -> Manifest:
+    return Manifest(
+        name=fields["name"],
+        content_id=fields["content_id"],
+        needs=Needs(**fields["needs"]),
+        files=Piece(**fields["files"]),
+        tar_sha256=fields["tar"]["sha256"],
+        tar_size=fields["tar"]["size"],
+        encodings=tuple(Encoding(**{**each, "piece": Piece(**each["piece"])}) for each in fields["encodings"]),
+        packages=tuple(Package.from_json(each) for each in fields["packages"]),
+        carriers=tuple(fields["carriers"]),
+        created=fields["created"],
+        spec_sha256=fields["spec_sha256"],
+    )
+
+
+def _check(manifest: Manifest) -> None:
+    for piece in (manifest.files, *(encoding.piece for encoding in manifest.encodings)):
+        if "/" in piece.file or not _DIGEST.fullmatch(piece.sha256) or not isinstance(piece.size, int):
+            raise ValueError(f"unusable piece {piece.file!r}")
+    for digest in (manifest.content_id, manifest.tar_sha256):
+        if not _DIGEST.fullmatch(digest):
+            raise ValueError(f"unusable digest {digest!r}")
+    if not NAME.fullmatch(manifest.name):
+        raise ValueError(f"unusable name {manifest.name!r}")
+    if not manifest.encodings:
+        raise ValueError("no archive")

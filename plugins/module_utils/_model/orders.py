@@ -1,0 +1,120 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module_utils is PRIVATE to the collection and should only be used by the collection itself.
+"""Orders: what the inventory wants of one host, one order for each environment."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
+from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import NAME, Needs, Piece
+
+#: How deep a live environment is looked at.
+VERIFY_RECEIPT = "receipt"
+VERIFY_QUICK = "quick"
+VERIFY_FULL = "full"
+DEPTHS = (VERIFY_RECEIPT, VERIFY_QUICK, VERIFY_FULL)
+
+MANIFEST_PIECE = "manifest"
+FILES_PIECE = "files"
+ARCHIVE_PIECE = "archive"
+
+
+class Offer(t.NamedTuple):
+    """A bundle as the controller offers it: what is needed to decide, and what would be sent."""
+
+    content_id: str
+    needs: Needs
+    #: manifest, files, archive: sent one after the other as one stream.
+    pieces: t.Dict[str, Piece]
+    codec: str
+    #: Members of the archive that are not deployed.
+    carriers: t.Tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole stream."""
+        return sum(piece.size for piece in self.pieces.values())
+
+
+class Health(t.NamedTuple):
+    """What must work after a switch."""
+
+    imports: t.Tuple[str, ...] = ()
+    commands: t.Tuple[str, ...] = ()
+    #: Seconds for each.
+    timeout: float = 60.0
+
+
+class Registration(t.NamedTuple):
+    """Who shall know an environment."""
+
+    conda_root: str = "/opt/conda"
+    users: t.Tuple[str, ...] = ()
+    profile: bool = False
+    commands: t.Tuple[str, ...] = ()
+    frozen: bool = False
+
+
+class Order(t.NamedTuple):
+    """One environment on one host."""
+
+    name: str
+    envs_dir: str
+    state: str
+    #: By platform.
+    offers: t.Dict[str, Offer]
+    owner: str
+    group: str
+    verify: str
+    bytecode: bool
+    health: Health
+    register: Registration
+
+    @property
+    def prefix(self) -> str:
+        """Where the environment is live."""
+        return f"{self.envs_dir}/{self.name}"
+
+
+def parse_order(fields: t.Mapping[str, t.Any]) -> Order:
+    """Make an order of a module's parameters; raise C(DeployError) for what no host can do."""
+    name, envs_dir = fields["name"], fields["envs_dir"].rstrip("/")
+    if not NAME.fullmatch(name):
+        raise DeployError(f"{name!r} cannot name an environment; use letters, digits and . _ + -")
+    if not envs_dir.startswith("/"):
+        raise DeployError(f"env_deploy_envs_dir must be an absolute path of the host, not {fields['envs_dir']!r}")
+    health, register = fields.get("health") or {}, fields.get("register") or {}
+    return Order(
+        name=name,
+        envs_dir=envs_dir,
+        state=fields["state"],
+        offers={platform: _offer(offer) for platform, offer in (fields.get("offers") or {}).items()},
+        owner=fields.get("owner") or "",
+        group=fields.get("group") or "",
+        verify=fields["verify"],
+        bytecode=fields["bytecode"],
+        health=Health(
+            tuple(health.get("imports") or ()), tuple(health.get("commands") or ()), float(health.get("timeout") or 60)
+        ),
+        register=Registration(
+            conda_root=(register.get("conda_root") or "/opt/conda").rstrip("/"),
+            users=tuple(register.get("users") or ()),
+            profile=bool(register.get("profile")),
+            commands=tuple(register.get("commands") or ()),
+            frozen=bool(register.get("frozen")),
+        ),
+    )
+
+
+def _offer(fields: t.Mapping[str, t.Any]) -> Offer:
+    return Offer(
+        content_id=fields["content_id"],
+        needs=Needs(**fields["needs"]),
+        pieces={kind: Piece(**piece) for kind, piece in fields["pieces"].items()},
+        codec=fields["codec"],
+        carriers=tuple(fields["carriers"]),
+    )

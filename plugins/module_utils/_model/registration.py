@@ -1,0 +1,127 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module_utils is PRIVATE to the collection and should only be used by the collection itself.
+"""Registration as data: which files, links and lines make conda, shells and users know an environment. Pure."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import typing as t
+
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Order
+
+FILE = "file"
+LINK = "link"
+LINE = "line"
+
+_MADE = "Made by airgap.conda"
+
+
+class Mark(t.NamedTuple):
+    """One thing that registration puts on a host."""
+
+    #: 'file' (all of it ours), 'link', or 'line' (one of a file that is others').
+    kind: str
+    path: str
+    #: Of a file its text, of a link its target, of a line the line.
+    text: str
+    #: Who owns the file of a line; empty for the one who deploys.
+    user: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """What putting it there does."""
+        if self.kind == LINE:
+            return f"add {self.text} to {self.path}"
+        return f"link {self.path} to {self.text}" if self.kind == LINK else f"write {self.path}"
+
+
+class Scope(t.NamedTuple):
+    """Whose registration it is: the system's (root), or one user's in the home directory."""
+
+    system: bool
+    home: str
+    #: Of each user of the order.
+    homes: t.Dict[str, str]
+
+
+def wanted_marks(order: Order, scope: Scope, python_libraries: t.Sequence[str]) -> list[Mark]:
+    """Return everything that registers *order*; *python_libraries*: its C(lib/pythonX.Y), below the prefix."""
+    return [
+        *_conda(order, scope),
+        *_users(order, scope),
+        *_profile(order, scope),
+        *_commands(order, scope),
+        *_frozen(order, python_libraries),
+    ]
+
+
+def _conda(order: Order, scope: Scope) -> t.Iterator[Mark]:
+    """A drop-in for conda, with conda's own directory first: else environments that it creates would land in ours."""
+    own = f"{order.register.conda_root}/envs"
+    if order.envs_dir == own:
+        return
+    directory = "/etc/conda/condarc.d" if scope.system else f"{scope.home}/.conda/condarc.d"
+    name = "airgap" + order.envs_dir.replace("/", "_")
+    first = own if scope.system else f"{scope.home}/.conda/envs"
+    listed = dict.fromkeys((own, first, order.envs_dir))
+    text = f"# {_MADE}; removed with the last environment in {order.envs_dir}.\nenvs_dirs:\n"
+    yield Mark(FILE, f"{directory}/{name}.yml", text + "".join(f"  - {json.dumps(path)}\n" for path in listed))
+
+
+def _users(order: Order, scope: Scope) -> t.Iterator[Mark]:
+    for user in order.register.users:
+        yield Mark(LINE, f"{scope.homes[user]}/.conda/environments.txt", order.prefix, user)
+
+
+def _profile(order: Order, scope: Scope) -> t.Iterator[Mark]:
+    if order.register.profile:
+        yield Mark(FILE, f"/etc/profile.d/airgap-{order.name}.sh", profile_text(order))
+
+
+def profile_text(order: Order) -> str:
+    """Return a login-shell snippet that activates the environment, with or without a conda."""
+    prefix = shlex.quote(order.prefix)
+    return f"""\
+# {_MADE}: activates {order.prefix} in login shells.
+if [ -d {prefix}/bin ]; then
+    CONDA_PREFIX={prefix}
+    CONDA_DEFAULT_ENV={shlex.quote(order.name)}
+    PATH="$CONDA_PREFIX/bin:$PATH"
+    export CONDA_PREFIX CONDA_DEFAULT_ENV PATH
+    for _airgap_script in "$CONDA_PREFIX"/etc/conda/activate.d/*.sh; do
+        [ ! -r "$_airgap_script" ] || . "$_airgap_script"
+    done
+    unset _airgap_script
+fi
+"""
+
+
+def _commands(order: Order, scope: Scope) -> t.Iterator[Mark]:
+    directory = "/usr/local/bin" if scope.system else f"{scope.home}/.local/bin"
+    for command in order.register.commands:
+        yield Mark(LINK, f"{directory}/{command}", f"{order.prefix}/bin/{command}")
+
+
+def _frozen(order: Order, python_libraries: t.Sequence[str]) -> t.Iterator[Mark]:
+    """conda's marker (CEP 22), and pip's (PEP 668), which ignores the first."""
+    if not order.register.frozen:
+        return
+    message = f"{order.prefix} was deployed by airgap.conda and is changed by deploying a new bundle"
+    yield Mark(FILE, f"{order.prefix}/conda-meta/frozen", json.dumps({"message": message}) + "\n")
+    for library in python_libraries:
+        text = f"[externally-managed]\nError={message}.\n"
+        yield Mark(FILE, f"{order.prefix}/{library}/EXTERNALLY-MANAGED", text)
+
+
+def to_json(marks: t.Iterable[Mark]) -> str:
+    """Return *marks* as they are kept in the store."""
+    return json.dumps([list(mark) for mark in marks], indent=1) + "\n"
+
+
+def from_json(text: str) -> list[Mark]:
+    """Return the marks that M(to_json) wrote."""
+    return [Mark(*fields) for fields in json.loads(text)]

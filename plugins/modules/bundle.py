@@ -1,0 +1,177 @@
+#!/usr/bin/python
+
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: bundle
+short_description: Pack a conda environment into a bundle that crosses an air gap
+version_added: 0.1.0
+author:
+  - Contributors to the airgap.conda project (@airgap-conda)
+description:
+  - Packs any conda environment prefix, made by M(airgap.conda.env) or by hand, into a directory that holds a plain
+    conda-pack archive, the canonical file list and a manifest.
+  - The same environment gives the same content id and the same uncompressed tar, wherever and by whomever it was built.
+  - Refuses an environment that cannot be carried faithfully, such as one where pip changed files of conda packages.
+extends_documentation_fragment:
+  - airgap.conda._attributes
+  - airgap.conda._attributes.action
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+  action:
+    support: full
+  async:
+    support: none
+options:
+  prefix:
+    description:
+      - Path of the environment on the builder.
+    type: path
+    required: true
+  name:
+    description:
+      - Name of the bundle, and of the environment on hosts.
+    type: str
+    required: true
+  platform:
+    description:
+      - Platform of the hosts, as conda names it. Only used when every package is for any platform.
+    type: str
+    default: linux-64
+  dist:
+    description:
+      - Directory in which bundles are put; a relative path means the directory in which Ansible was started.
+      - With a remote builder, a directory of the controller, to which the bundle is fetched.
+    type: path
+    default: dist
+  spec:
+    description:
+      - The C(environment.yml) the environment was built from, on the controller. Its digest goes into the manifest.
+    type: path
+  spec_sha256:
+    description:
+      - Digest of O(spec). Set by the action plugin.
+    type: str
+    default: ""
+  progress_file:
+    description:
+      - File to which progress is appended. Set by the action plugin.
+    type: path
+requirements:
+  - conda-pack >= 0.9.2
+  - zstandard >= 0.23
+seealso:
+  - module: airgap.conda.env
+  - module: airgap.conda.env_deploy
+"""
+
+EXAMPLES = r"""
+- name: Pack an environment that conda made
+  airgap.conda.bundle:
+    prefix: /opt/conda/envs/my_env
+    name: my_env
+    dist: /srv/bundles
+"""
+
+RETURN = r"""
+bundle:
+  description: Directory of the bundle; empty in check mode when its content is not known yet.
+  returned: success
+  type: str
+  sample: /home/me/dist/my_env-linux-64-0123456789ab
+content_id:
+  description: Identity of what the bundle deploys (sha256 of the canonical file list); empty like RV(bundle).
+  returned: success
+  type: str
+size:
+  description: Bytes of the archive.
+  returned: when packed
+  type: int
+packages:
+  description: The packages in the bundle.
+  returned: when packed
+  type: list
+  elements: dict
+actions:
+  description: What was done, or in check mode would be, in sentences.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import traceback
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.airgap.conda.plugins.module_utils._builder.bundles import (
+    Bundled,
+    Target,
+    make_bundle,
+    plan_bundle,
+)
+from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
+
+MISSING = ""
+MISSING_TRACEBACK = None
+for library in ("conda_pack", "zstandard"):
+    try:
+        __import__(library)
+    except ImportError:
+        MISSING, MISSING_TRACEBACK = library.replace("_", "-"), traceback.format_exc()
+
+
+def run(module: AnsibleModule) -> Bundled:
+    """Pack, or in check mode say what packing would give."""
+    target = Target(*(module.params[name] for name in ("prefix", "name", "platform", "dist")))
+    with Progress(module.params["progress_file"]) as progress:
+        if module.check_mode:
+            return plan_bundle(target, progress)
+        return make_bundle(target, module.params["spec_sha256"], progress)
+
+
+def result(bundled: Bundled) -> dict[str, t.Any]:
+    """Return what the user gets to know."""
+    facts: dict[str, t.Any] = {"changed": bundled.changed, "bundle": bundled.directory, "content_id": "", "actions": []}
+    if bundled.changed:
+        facts["actions"] = [f"pack {bundled.directory or 'the environment once it is made'}"]
+    if bundled.manifest:
+        facts["content_id"] = bundled.manifest.content_id
+        facts["size"] = bundled.manifest.encodings[0].piece.size
+        facts["packages"] = [package.to_json() for package in bundled.manifest.packages]
+    return facts
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "prefix": {"type": "path", "required": True},
+            "name": {"type": "str", "required": True},
+            "platform": {"type": "str", "default": "linux-64"},
+            "dist": {"type": "path", "default": "dist"},
+            "spec": {"type": "path"},
+            "spec_sha256": {"type": "str", "default": ""},
+            "progress_file": {"type": "path"},
+        },
+        supports_check_mode=True,
+    )
+    if MISSING:
+        module.fail_json(msg=missing_required_lib(MISSING), exception=MISSING_TRACEBACK)
+    try:
+        module.exit_json(**result(run(module)))
+    except AirgapError as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()

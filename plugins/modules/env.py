@@ -1,0 +1,275 @@
+#!/usr/bin/python
+
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: env
+short_description: Environment from an environment.yml, in a private build prefix
+description:
+  - Solves an C(environment.yml) and installs it on the builder, with conda packages by an embedded solver and
+    the C(pip) section by the environment's own pip. No conda is needed.
+  - The environment lives at a prefix of its own under O(workdir), for M(airgap.conda.bundle) to pack.
+    It is made again in a new prefix when an input changes, so nothing of the old one stays.
+  - An unchanged input means an unchanged environment, without another solve. Newer packages in a channel are no input.
+version_added: 0.1.0
+author:
+  - Contributors to the airgap.conda project (@airgap-conda)
+extends_documentation_fragment:
+  - airgap.conda._attributes
+  - airgap.conda._attributes.action
+attributes:
+  check_mode:
+    support: full
+    details:
+      - The solve is made and its packages are returned; nothing is written.
+      - Versions that only pip could tell are not told.
+  diff_mode:
+    support: full
+    details:
+      - The diff is of package lists.
+  idempotent:
+    support: full
+  action:
+    support: full
+  async:
+    support: none
+requirements:
+  - py-rattler >= 0.28.0
+  - PyYAML >= 6.0
+  - Python >= 3.10
+options:
+  spec:
+    description:
+      - Path of the C(environment.yml) on the controller.
+        A relative path starts at the directory in which Ansible was started.
+      - The keys C(name), C(channels), C(dependencies) and C(variables) are used, C(prefix) is ignored.
+      - Relative paths of channels and pip requirements inside the file start at its directory, when that is on the
+        builder.
+      - Required with O(state=present).
+    type: str
+  content:
+    description:
+      - The text of O(spec). Set by the action plugin.
+    type: str
+  state:
+    description:
+      - V(present) makes the environment what O(spec) says.
+      - V(absent) removes the build environment of this name and platform; the package cache stays.
+    type: str
+    choices: [present, absent]
+    default: present
+  name:
+    description:
+      - Name of the environment, a directory name. The default is the C(name) of O(spec).
+    type: str
+  channels:
+    description:
+      - Channels used instead of those of O(spec), by strict priority.
+        Names, addresses, C(file://) addresses and paths of directories on the builder.
+      - C(channel::name) in O(spec) means the channel here that goes by that name, if there is one.
+    type: list
+    elements: str
+  platform:
+    description:
+      - Platform of the hosts, as conda calls it. The default is the builder's.
+      - For another platform than the builder's a C(pip) section is refused and link scripts do not run.
+    type: str
+  backend:
+    description:
+      - What solves and installs. V(rattler) is embedded.
+    type: str
+    choices: [rattler]
+    default: rattler
+  workdir:
+    description:
+      - Directory on the builder of build environments and of the package cache, on one file system.
+      - The default is C(${XDG_CACHE_HOME:-~/.cache}/airgap-conda/build) of the builder's user.
+    type: path
+  virtual_packages:
+    description:
+      - What the solver may assume of the hosts, such as C(glibc) and C(cuda), instead of what it detects on the
+        builder.
+      - Names with or without leading underscores; versions are quoted; an empty version means that hosts have none.
+    type: dict
+    default: {}
+  pip_args:
+    description:
+      - Further arguments of C(pip install), such as C(--only-binary=:all:).
+    type: list
+    elements: str
+    default: []
+  progress_file:
+    description:
+      - File that progress is written to. Set by the action plugin.
+    type: path
+seealso:
+  - module: airgap.conda.bundle
+"""
+
+EXAMPLES = r"""
+- name: Build the environment on this machine
+  airgap.conda.env:
+    spec: environment.yml
+  register: built
+
+- name: Build for hosts that are older than the builder, from a mirror
+  airgap.conda.env:
+    spec: environment.yml
+    channels:
+      - https://mirror.example.com/conda-forge
+    virtual_packages:
+      glibc: "2.31"
+      cuda: "12.2"
+
+- name: Show what a changed file would change
+  airgap.conda.env:
+    spec: environment.yml
+  check_mode: true
+  diff: true
+
+- name: Remove the build environment
+  airgap.conda.env:
+    name: demo
+    state: absent
+"""
+
+RETURN = r"""
+prefix:
+  description:
+    - Where the environment is on the builder. Null with O(state=absent), and in check mode when there is none yet.
+  returned: success
+  type: str
+  sample: /home/builder/.cache/airgap-conda/build/demo-linux-64/0f3a9c1b2d4e
+name:
+  description: Name of the environment.
+  returned: success
+  type: str
+  sample: demo
+platform:
+  description: Platform of the hosts.
+  returned: success
+  type: str
+  sample: linux-64
+packages:
+  description: What is in the environment, or would be in check mode.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the package.
+      type: str
+      sample: pandas
+    version:
+      description: Its version.
+      type: str
+      sample: 1.5.3
+    build:
+      description: Its build; empty for pip's.
+      type: str
+      sample: py311h2872171_1
+    channel:
+      description: Where it comes from, without credentials; empty for pip's.
+      type: str
+      sample: conda-forge
+    manager:
+      description: V(conda) or V(pip).
+      type: str
+      sample: conda
+    licence:
+      description: What it says its licence is.
+      type: str
+      sample: BSD-3-Clause
+actions:
+  description: What was done, or would be in check mode, as sentences.
+  returned: success
+  type: list
+  elements: str
+  sample: ["make the build environment: its inputs changed", "pandas 1.5.2 → 1.5.3"]
+"""
+
+import os
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.airgap.conda.plugins.module_utils._builder import build, libraries
+from ansible_collections.airgap.conda.plugins.module_utils._builder.environments import BuildEnvironment
+from ansible_collections.airgap.conda.plugins.module_utils._builder.request import (
+    default_workdir,
+    name_and_platform,
+    request,
+)
+from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
+from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import credentials, mask
+
+
+def argument_spec() -> dict[str, t.Any]:
+    return {
+        "spec": {"type": "str"},
+        "content": {"type": "str", "no_log": True},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "name": {"type": "str"},
+        "channels": {"type": "list", "elements": "str"},
+        "platform": {"type": "str"},
+        "backend": {"type": "str", "choices": ["rattler"], "default": "rattler"},
+        "workdir": {"type": "path"},
+        "virtual_packages": {"type": "dict", "default": {}},
+        "pip_args": {"type": "list", "elements": "str", "default": []},
+        "progress_file": {"type": "path"},
+    }
+
+
+def present(module: AnsibleModule, progress: Progress) -> dict[str, t.Any]:
+    wanted, warnings = request(module.params)
+    for warning in warnings:
+        module.warn(mask(warning))
+    environment = BuildEnvironment(workdir(module), wanted.name, wanted.platform)
+    act = build.predict if module.check_mode else build.build
+    outcome = act(wanted, environment, progress)
+    return {"name": wanted.name, "platform": wanted.platform, **outcome.to_json()}
+
+
+def absent(module: AnsibleModule) -> dict[str, t.Any]:
+    name, platform = name_and_platform(module.params)
+    environment = BuildEnvironment(workdir(module), name, platform)
+    act = build.predict_removal if module.check_mode else build.remove
+    return {"name": name, "platform": platform, **act(environment).to_json()}
+
+
+def workdir(module: AnsibleModule) -> str:
+    return os.path.abspath(module.params["workdir"] or default_workdir(os.environ))
+
+
+def hide_credentials(module: AnsibleModule) -> None:
+    """Keep what the channels' addresses hold out of everything that Ansible prints or registers."""
+    texts = [module.params["content"] or "", *(module.params["channels"] or ()), *module.params["pip_args"]]
+    module.no_log_values.update(*map(credentials, texts))
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=argument_spec(),
+        required_if=[("state", "present", ("spec", "content"))],
+        supports_check_mode=True,
+    )
+    hide_credentials(module)
+    complaint = libraries.complaint()
+    if complaint:
+        module.fail_json(msg=complaint)
+    # What is installed is for everybody to read, whoever builds.
+    os.umask(0o022)
+    try:
+        with Progress(module.params["progress_file"]) as progress:
+            result = present(module, progress) if module.params["state"] == "present" else absent(module)
+    except AirgapError as error:
+        module.fail_json(msg=mask(str(error)))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,306 @@
+#!/usr/bin/python
+
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: env_deploy
+short_description: Make bundles live on hosts that have no network
+version_added: 0.1.0
+author:
+  - Contributors to the airgap.conda project (@airgap-conda)
+description:
+  - Brings conda environments to hosts, unpacks them with the final prefix in every file, registers them with conda and
+    shells, and checks that they work.
+  - The path of an environment never changes. A new generation is staged beside it and becomes live in one step; when
+    its health check fails, the old one is live again.
+  - Runs one module execution per host when there is nothing to do, for all its environments; an environment whose
+    files were damaged is put right.
+  - Hosts need Python 3.8 or newer with its standard library, and nothing else.
+extends_documentation_fragment:
+  - airgap.conda._attributes
+  - airgap.conda._attributes.action
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+  action:
+    support: full
+  async:
+    support: none
+options:
+  environments:
+    description:
+      - The environments of this host.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description:
+          - Name of the environment. Defaults to the bundle's.
+        type: str
+      bundle:
+        description:
+          - Directory of a bundle on the controller, or a dictionary from platform (such as V(linux-64)) to directory.
+          - A relative path means the directory in which Ansible was started.
+          - Required with O(environments[].state=present).
+        type: raw
+      state:
+        description:
+          - Whether the environment is live at its prefix. V(absent) removes only what this module deployed.
+        type: str
+        choices: [present, absent]
+        default: present
+      envs_dir:
+        description:
+          - Directory on the host below which the environment is live.
+        type: path
+        default: /opt/conda/envs
+      owner:
+        description:
+          - User who owns the files. Defaults to the owner they have, at first the user who deploys.
+        type: str
+      group:
+        description:
+          - Group of the files. Defaults to the owner's.
+        type: str
+      verify:
+        description:
+          - How deep a live environment is looked at. V(quick) reads only files whose stat changed, V(full) reads all,
+            V(receipt) trusts the record.
+        type: str
+        choices: [receipt, quick, full]
+        default: quick
+      bytecode:
+        description:
+          - Compile Python bytecode while staging, so that no start of a user without write permission pays for it.
+        type: bool
+        default: true
+      health:
+        description:
+          - What must work after a switch. Without it, the environment's Python must start.
+        type: dict
+        suboptions:
+          imports:
+            description: Python modules to import.
+            type: list
+            elements: str
+            default: []
+          commands:
+            description: Shell commands, with the environment's programs first on the PATH.
+            type: list
+            elements: str
+            default: []
+          timeout:
+            description: Seconds for each.
+            type: float
+            default: 60
+      register:
+        description:
+          - Who shall know the environment.
+        type: dict
+        suboptions:
+          conda_root:
+            description: Where conda is installed on the host, if it is.
+            type: path
+            default: /opt/conda
+          users:
+            description: Users in whose C(~/.conda/environments.txt) the environment is listed.
+            type: list
+            elements: str
+            default: []
+          profile:
+            description: Activate the environment in login shells, by a file in C(/etc/profile.d).
+            type: bool
+            default: false
+          commands:
+            description: Programs of the environment linked in C(/usr/local/bin), or a plain user's C(~/.local/bin).
+            type: list
+            elements: str
+            default: []
+          frozen:
+            description: Mark the environment as not to be changed by conda and pip.
+            type: bool
+            default: false
+      offers:
+        description: What the bundles are. Set by the action plugin.
+        type: dict
+  parts:
+    description:
+      - Parts of bundles that were sent to the host. Set by the action plugin.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      content_id:
+        description: Of which bundle.
+        type: str
+        required: true
+      path:
+        description: Where on the host.
+        type: path
+        required: true
+      offset:
+        description: Of its first byte in the bundle's stream.
+        type: int
+        required: true
+      sha256:
+        description: Its digest.
+        type: str
+        required: true
+  cache:
+    description:
+      - Directory of the controller in which derived encodings and notes of verified bundles are kept, as media may be
+        read-only.
+    type: path
+    default: ~/.cache/airgap-conda
+  progress_file:
+    description:
+      - File to which progress is appended. Set by the action plugin.
+    type: path
+seealso:
+  - module: airgap.conda.bundle
+"""
+
+EXAMPLES = r"""
+- name: Make an environment live at /opt/conda/envs/my_env
+  airgap.conda.env_deploy:
+    environments:
+      - bundle: dist/my_env-linux-64
+
+- name: Two environments, one for two platforms
+  airgap.conda.env_deploy:
+    environments:
+      - bundle:
+          linux-64: dist/my_env-linux-64
+          linux-aarch64: dist/my_env-linux-aarch64
+        health:
+          imports: [pandas]
+      - bundle: dist/tools-linux-64
+        envs_dir: /srv/envs
+        register:
+          commands: [jq]
+
+- name: Remove it
+  airgap.conda.env_deploy:
+    environments:
+      - name: my_env
+        state: absent
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or in check mode would be, in sentences.
+  returned: success
+  type: list
+  elements: str
+  sample: ["replace 0123456789ab by ba9876543210 at /opt/conda/envs/my_env"]
+environments:
+  description: Each environment as it is now.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Its name.
+      type: str
+    prefix:
+      description: Where it is live.
+      type: str
+    content_id:
+      description: What is live there, empty for nothing.
+      type: str
+    generation:
+      description: Name of the live generation.
+      type: str
+    changed:
+      description: Whether it was changed.
+      type: bool
+    actions:
+      description: What was done with it.
+      type: list
+      elements: str
+    recovered:
+      description: What an earlier, interrupted run had left.
+      type: list
+      elements: str
+    unexpected:
+      description: Files below the prefix that no bundle brought.
+      type: list
+      elements: str
+"""
+
+import contextlib
+import os
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.airgap.conda.plugins.module_utils._host.host import reconcile
+from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
+
+
+def argument_spec() -> dict[str, t.Any]:
+    """Return the parameters, as documented above."""
+    strings = {"type": "list", "elements": "str", "default": []}
+    health = {"imports": strings, "commands": strings, "timeout": {"type": "float", "default": 60}}
+    register = {
+        "conda_root": {"type": "path", "default": "/opt/conda"},
+        "users": strings,
+        "profile": {"type": "bool", "default": False},
+        "commands": strings,
+        "frozen": {"type": "bool", "default": False},
+    }
+    environment = {
+        "name": {"type": "str"},
+        "bundle": {"type": "raw"},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "envs_dir": {"type": "path", "default": "/opt/conda/envs"},
+        "owner": {"type": "str"},
+        "group": {"type": "str"},
+        "verify": {"type": "str", "choices": ["receipt", "quick", "full"], "default": "quick"},
+        "bytecode": {"type": "bool", "default": True},
+        "health": {"type": "dict", "options": health},
+        "register": {"type": "dict", "options": register},
+        "offers": {"type": "dict"},
+    }
+    part = {
+        "content_id": {"type": "str", "required": True},
+        "path": {"type": "path", "required": True},
+        "offset": {"type": "int", "required": True},
+        "sha256": {"type": "str", "required": True},
+    }
+    return {
+        "environments": {"type": "list", "elements": "dict", "required": True, "options": environment},
+        "parts": {"type": "list", "elements": "dict", "default": [], "options": part},
+        "cache": {"type": "path", "default": "~/.cache/airgap-conda"},
+        "progress_file": {"type": "path"},
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    # Modes are what receipts say, whatever the umask of the login is.
+    os.umask(0o022)
+    try:
+        with Progress(module.params["progress_file"]) as progress, contextlib.ExitStack() as locks:
+            result = reconcile(
+                module.params["environments"], module.params["parts"], module.check_mode, progress, locks
+            )
+    except AirgapError as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename or 'this host'}: {error.strerror}; the live environment is as it was")
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this plugin_utils is PRIVATE to the collection and should only be used by the collection itself.
+"""Bundles on the controller: found, read, verified once, and offered to hosts."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import typing as t
+
+from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_directory import (
+    find_bundle,
+    read_manifest,
+    verify_piece,
+)
+from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import MANIFEST_NAME, Manifest, Piece
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
+    ARCHIVE_PIECE,
+    FILES_PIECE,
+    MANIFEST_PIECE,
+)
+
+
+class Bundle:
+    """One bundle in a directory of the controller, perhaps on read-only media; what is derived goes to *cache*."""
+
+    def __init__(self, directory: str, cache: str) -> None:
+        self.directory = directory
+        self.manifest: Manifest = read_manifest(self.directory)
+        self.cache = cache
+        self._encoding = self.manifest.encodings[0]
+        self._archive = os.path.join(self.directory, self._encoding.piece.file)
+
+    def encode(self, codec: str) -> None:
+        """Offer the archive encoded as *codec* from now on."""
+        if codec != self._encoding.codec:
+            from ansible_collections.airgap.conda.plugins.plugin_utils._encodings import transcode
+
+            self.verify()
+            self._encoding, self._archive = transcode(self, codec)
+
+    @property
+    def codec(self) -> str:
+        """Codec of the archive that is offered."""
+        return self._encoding.codec
+
+    @property
+    def archive(self) -> str:
+        """Path of the archive that is offered."""
+        return self._archive
+
+    def pieces(self) -> list[tuple[str, str, Piece]]:
+        """Return (kind, path, piece) of what is sent, in the order it is sent."""
+        manifest = os.path.join(self.directory, MANIFEST_NAME)
+        with open(manifest, "rb") as file:
+            text = file.read()
+        return [
+            (MANIFEST_PIECE, manifest, Piece(MANIFEST_NAME, len(text), hashlib.sha256(text).hexdigest())),
+            (FILES_PIECE, os.path.join(self.directory, self.manifest.files.file), self.manifest.files),
+            (ARCHIVE_PIECE, self._archive, self._encoding.piece),
+        ]
+
+    def offer(self) -> dict[str, t.Any]:
+        """Return what a host is told of the bundle."""
+        return {
+            "content_id": self.manifest.content_id,
+            "needs": self.manifest.needs._asdict(),
+            "pieces": {kind: piece._asdict() for kind, _path, piece in self.pieces()},
+            "codec": self.codec,
+            "carriers": list(self.manifest.carriers),
+        }
+
+    def verify(self) -> None:
+        """Raise C(BundleError) unless archive and file list are what the manifest says.
+
+        Done once for as long as their stat stays: by one of all forks and runs that share the cache.
+        """
+        for piece in (self.manifest.files, self.manifest.encodings[0].piece):
+            with self.exclusively(f"verified-{piece.sha256[:16]}") as note:
+                stat = _stat_of(os.path.join(self.directory, piece.file))
+                if note.read() != stat:
+                    verify_piece(self.directory, piece)
+                    note.seek(0)
+                    note.truncate()
+                    note.write(stat)
+
+    @contextlib.contextmanager
+    def exclusively(self, name: str) -> t.Iterator[t.IO[str]]:
+        """Yield the file *name* of the cache, which no other process has meanwhile."""
+        os.makedirs(self.cache, mode=0o700, exist_ok=True)
+        with open(os.path.join(self.cache, name), "a+", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            yield file
+
+
+class Shelf:
+    """The bundles of one task: one object for each directory, however many environments use it."""
+
+    def __init__(self, cache: str) -> None:
+        self._cache = cache
+        self._bundles: dict[str, Bundle] = {}
+
+    def bundle(self, path: str) -> Bundle:
+        """Return the bundle at *path*."""
+        directory = find_bundle(path)
+        if directory not in self._bundles:
+            self._bundles[directory] = Bundle(directory, self._cache)
+        return self._bundles[directory]
+
+
+def _stat_of(path: str) -> str:
+    with contextlib.suppress(FileNotFoundError):
+        status = os.stat(path)
+        return f"{path} {status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+    return "missing"

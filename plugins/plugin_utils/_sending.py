@@ -1,0 +1,81 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this plugin_utils is PRIVATE to the collection and should only be used by the collection itself.
+"""Send a bundle's pieces to a host, part by part, over whatever connection the task has."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+import typing as t
+
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
+from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle
+
+if t.TYPE_CHECKING:
+    from ansible.plugins.action import ActionBase
+    from ansible.plugins.connection import ConnectionBase
+
+#: Bytes of one part: what is sent anew after a cut, and what a host's temporary directory must hold.
+PART = 64 * 1024 * 1024
+
+_CHUNK = 1 << 20
+_COMPRESSION = re.compile(r"(?<!\S)(-C|-o\s*Compression=yes)(?!\S)")
+
+
+def send_part(action: ActionBase, bundle: Bundle, offset: int, remote: str) -> dict[str, t.Any]:
+    """Send the part of *bundle*'s stream that starts at *offset*; return what the module is told of it."""
+    with tempfile.NamedTemporaryFile(prefix="airgap-part-") as file:
+        digest = hashlib.sha256()
+        for chunk in part_of(bundle, offset):
+            digest.update(chunk)
+            file.write(chunk)
+        file.flush()
+        try:
+            action._connection.put_file(file.name, remote)
+        except OSError as error:
+            raise DeployError(f"cannot send {bundle.manifest.label}: {error}") from None
+    return {
+        "content_id": bundle.manifest.content_id,
+        "path": remote,
+        "offset": offset,
+        "sha256": digest.hexdigest(),
+    }
+
+
+def part_of(bundle: Bundle, offset: int) -> t.Iterator[bytes]:
+    """Yield the bytes of *bundle*'s stream, its pieces one after the other, from *offset* on, one part's worth."""
+    left = PART
+    for _kind, path, piece in bundle.pieces():
+        if offset < piece.size and left:
+            for chunk in _slice(path, offset, min(left, piece.size - offset)):
+                left -= len(chunk)
+                yield chunk
+        offset = max(0, offset - piece.size)
+
+
+def _slice(path: str, offset: int, size: int) -> t.Iterator[bytes]:
+    with open(path, "rb", buffering=0) as file:
+        file.seek(offset)
+        while size and (chunk := file.read(min(size, _CHUNK))):
+            size -= len(chunk)
+            yield chunk
+
+
+def without_compression(connection: ConnectionBase) -> None:
+    """Take compression out of ssh's arguments for this task; archives are compressed. All others stay."""
+    with contextlib.suppress(KeyError):
+        arguments = connection.get_option("ssh_args")
+        if arguments:
+            connection.set_option("ssh_args", _COMPRESSION.sub("", arguments).strip())
+
+
+def remote_path(action: ActionBase) -> str:
+    """Return where parts are put on the host, in the directory that goes with the task."""
+    directory = action._connection._shell.tmpdir or action._make_tmp_path()
+    return os.path.join(directory, "part")

@@ -1,0 +1,85 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is rolled out: the example as our bundle and as conda-pack's archive, and one five times its size."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from world import bundles, channel
+from world.ansible import BIN, play, run
+from world.process import WorldError
+from world.process import run as run_program
+
+TIMES = 5
+
+_INTERPRETER = f"python{sys.version_info[0]}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Build:
+    """The example, kept with its prefix and package cache, so that it can be packed again."""
+
+    directory: Path
+    prefix: Path
+    bundle: Path
+    #: conda-pack's.
+    archive: Path
+
+    def enlarged(self) -> Path:
+        """Make the prefix several times as large, with files of its own, and return the bundle of that."""
+        library = next((self.prefix / "lib").glob(f"{_INTERPRETER}.*"))
+        pattern = shutil.ignore_patterns("__pycache__", "*.pyc")
+        for number in range(1, _copies(self.prefix, library) + 1):
+            shutil.copytree(library, self.prefix / "lib" / f"copy{number}", symlinks=True, ignore=pattern)
+        arguments = {"prefix": str(self.prefix), "name": "large", "dist": str(self.directory)}
+        command = [str(BIN / "ansible"), "localhost", "-m", "airgap.conda.bundle", "-a", json.dumps(arguments)]
+        done = run(command, cwd=self.directory, home=self.directory / "home")
+        if done.rc:
+            raise WorldError(f"the large bundle cannot be made:\n{done.output}")
+        return (self.directory / "large-linux-64").resolve()
+
+
+def make(directory: Path) -> Build:
+    """Build the example in *directory* as a user does, and pack it both ways."""
+    home, work = directory / "home", directory / "work"
+    home.mkdir()
+    (directory / "environment.yml").write_text(bundles.EXAMPLE)
+    variables = {
+        "env_build_channels": [channel.ensure()],
+        "env_build_dist": str(directory),
+        "env_build_workdir": str(work),
+    }
+    done = play("airgap.conda.build", "-e", json.dumps(variables), cwd=directory, home=home)
+    if done.rc:
+        raise WorldError(f"the example cannot be built:\n{done.output}")
+    prefix = next(work.glob("*/*/conda-meta")).parent
+    archive = directory / "my_env.tar.gz"
+    run_program(conda_pack(prefix, archive), timeout=120)
+    return Build(directory, prefix, (directory / "my_env-linux-64").resolve(), archive)
+
+
+def conda_pack(prefix: Path, archive: Path) -> list[str | Path]:
+    """The command that packs as fast as conda-pack can."""
+    return [BIN / "conda-pack", "--quiet", "--n-threads", "-1", "--prefix", prefix, "--output", archive]
+
+
+def proportions(bundle: Path) -> tuple[int, int]:
+    """Bytes and files of what *bundle* deploys."""
+    needs = json.loads((bundle / "manifest.json").read_text())["needs"]
+    return needs["size"], needs["inodes"]
+
+
+def _copies(prefix: Path, library: Path) -> int:
+    """How many copies of *library* make the prefix large enough."""
+    return round((TIMES - 1) * _size(prefix, bytecode=True) / _size(library, bytecode=False))
+
+
+def _size(directory: Path, *, bytecode: bool) -> int:
+    paths = (path for path in directory.rglob("*") if path.is_file() and not path.is_symlink())
+    return sum(path.stat().st_size for path in paths if bytecode or path.suffix != ".pyc")

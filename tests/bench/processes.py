@@ -1,0 +1,88 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the kernel says of processes: whose children they are, the CPU time and the memory they took."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_INTERVAL = 0.02
+#: What there is no process for any more.
+_GONE = (FileNotFoundError, ProcessLookupError)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that *pid* started and that are still there."""
+    found: list[int] = []
+    with suppress(*_GONE):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with suppress(*_GONE):
+                found += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
+    return found
+
+
+def tree(pid: int) -> list[int]:
+    """*pid* and all that descend from it."""
+    return [pid, *(below for child in children(pid) for below in tree(child))]
+
+
+def cpu_seconds(pid: int) -> float:
+    """The CPU time of *pid* and all below it, those included that ended and were waited for."""
+    ticks = 0
+    for each in tree(pid):
+        with suppress(*_GONE):
+            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, fields[11:15]))
+    return ticks / _TICKS
+
+
+def busy(seconds: float = 1.0) -> float:
+    """The share of this machine that is in use for the next *seconds*, from 0 to 1."""
+    before, idle_before = _machine_ticks()
+    time.sleep(seconds)
+    after, idle_after = _machine_ticks()
+    return 1 - (idle_after - idle_before) / (after - before)
+
+
+def _machine_ticks() -> tuple[int, int]:
+    fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    # user, nice, system, idle, iowait, irq, softirq, steal
+    return sum(fields), fields[3] + fields[4]
+
+
+class Forks(threading.Thread):
+    """While its block runs, watches the forks of the programs that this process starts."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        #: Bytes that the largest fork ever had in memory.
+        self.peak = 0
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        while not self._over.wait(_INTERVAL):
+            for program in children(os.getpid()):
+                for fork in children(program):
+                    self.peak = max(self.peak, _peak(fork))
+
+    def __enter__(self) -> Forks:
+        self.start()
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._over.set()
+        self.join()
+
+
+def _peak(pid: int) -> int:
+    with suppress(*_GONE):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0

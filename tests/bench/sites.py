@@ -1,0 +1,129 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A site: fresh hosts and a controller that has cached nothing, and what is run there, timed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from world.ansible import BIN, Play, run
+from world.fleet import Fleet
+from world.fleet import specs as host_specs
+from world.fleet_files import Layout
+from world.fleet_host import RELEASES
+from world.process import WorldError
+
+from bench import processes
+
+PREFIX = "/opt/conda/envs/my_env"
+
+_NAIVE = Path(__file__).with_name("naive.yml")
+#: Seconds that sshd gets to end the sessions of a run.
+_PATIENCE = 10
+#: A host's own: init and sshd.
+_RESIDENTS = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Timed:
+    """What a run took."""
+
+    #: Wall time.
+    seconds: float
+    #: CPU time on all hosts together.
+    host_cpu: float
+    changed: int
+
+
+class Site:
+    """A fleet for as long as the block runs. Every run opens its own connections, as one of another day would."""
+
+    def __init__(self, directory: Path, hosts: int) -> None:
+        self._home = directory / "controller"
+        self._layout = Layout(directory / "fleet")
+        self._fleet = Fleet(self._layout.directory, host_specs(hosts, RELEASES, "disk", controller=False))
+        self._common = ["-i", str(self._layout.inventory), "--forks", str(hosts)]
+
+    def __enter__(self) -> Site:
+        self._fleet.__enter__()
+        self._home.mkdir()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._fleet.__exit__(kind, error, trace)
+
+    def ping(self) -> Timed:
+        """The least that Ansible can do."""
+        return self._run("ansible", "all", "-m", "ansible.builtin.ping")
+
+    def ours(self, bundle: Path, *, bytecode: bool) -> Timed:
+        """Roll *bundle* out with the collection."""
+        variables = {"env_deploy_bundle": str(bundle), "env_deploy_bytecode": bytecode}
+        return self._run("ansible-playbook", "airgap.conda.rollout", "-e", json.dumps(variables))
+
+    def naive(self, archive: Path) -> Timed:
+        """Roll *archive* out without the collection."""
+        return self._run("ansible-playbook", str(_NAIVE), "-e", json.dumps({"archive": str(archive)}))
+
+    def placeholders(self, *texts: str) -> int:
+        """How many files of the environment on a host hold a package's placeholder or one of *texts*.
+
+        C(conda-unpack) lists them all and is not counted.
+        """
+        pattern = "|".join(["_placehold", *map(re.escape, texts)])
+        command = f"grep -rlaE '{pattern}' {PREFIX} --exclude=conda-unpack | wc -l"
+        return int(self._fleet.hosts[-1].run(command).stdout)
+
+    def _run(self, program: str, *words: str) -> Timed:
+        cpu = self._host_cpu()
+        began = time.monotonic()
+        done = run([str(BIN / program), *words, *self._common], cwd=self._home, home=self._home)
+        seconds = time.monotonic() - began
+        self._check(program, done)
+        self._hang_up()
+        return Timed(seconds, self._host_cpu() - cpu, sum(counts["changed"] for counts in done.recap.values()))
+
+    def _check(self, program: str, done: Play) -> None:
+        if done.rc:
+            words = "\n".join(done.output.strip().splitlines()[-20:])
+            raise WorldError(f"{program} failed with {done.rc}:\n{words}")
+
+    def _host_cpu(self) -> float:
+        return sum(processes.cpu_seconds(host.pid) for host in self._fleet.hosts)
+
+    def _hang_up(self) -> None:
+        """Close the connections that Ansible keeps, and return when the hosts have nothing more to do."""
+        for socket in self._layout.control.glob("*"):
+            command = ["ssh", "-F", "/dev/null", "-o", f"ControlPath={socket}", "-O", "exit", "fleet"]
+            subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE, check=False)
+        deadline = time.monotonic() + _PATIENCE
+        while any(len(processes.tree(host.pid)) > _RESIDENTS for host in self._fleet.hosts):
+            if time.monotonic() > deadline:
+                raise WorldError(f"hosts are still busy {_PATIENCE} s after a run")
+            time.sleep(0.05)
+
+
+@contextmanager
+def fresh_site(hosts: int) -> Iterator[Site]:
+    """A site of which nothing is left."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory, Site(Path(directory), hosts) as site:
+        yield site
+
+
+def unchanged(second: Timed) -> Timed:
+    """*second*, a run that had nothing to do."""
+    if second.changed:
+        raise WorldError(f"a second run changed {second.changed} hosts")
+    return second

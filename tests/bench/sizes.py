@@ -1,0 +1,49 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether size matters where it should not: in a second run, and in the memory of the controller while it sends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from world.process import say
+
+from bench.builds import Build, proportions
+from bench.figures import Figure, Pairs
+from bench.processes import Forks
+from bench.sites import Site, fresh_site, unchanged
+
+PAIRS = 4
+
+
+def measure(build: Build, hosts: int, *, size: bool, memory: bool) -> list[Figure]:
+    """Deploy the example and a large environment to the same hosts, without bytecode; then run again for each."""
+    say("the large bundle")
+    large = build.enlarged()
+    figures = []
+    with fresh_site(hosts) as site:
+        say("sending the example, then the large bundle")
+        peaks = (_peak(site, large), _peak(site, build.bundle))
+        if memory:
+            figures.append(Pairs(_names(build.bundle, large), "MB", [peaks]).figure("memory of a fork that sends", 1.1))
+        if size:
+            say("second runs of both")
+            pairs = [(_second(site, large), _second(site, build.bundle)) for _ in range(PAIRS)]
+            figures.append(Pairs(_names(build.bundle, large), "s", pairs).figure("second run, large environment", 1.2))
+    return figures
+
+
+def _peak(site: Site, bundle: Path) -> float:
+    with Forks() as forks:
+        site.ours(bundle, bytecode=False)
+    return forks.peak / 1e6
+
+
+def _second(site: Site, bundle: Path) -> float:
+    return unchanged(site.ours(bundle, bytecode=False)).seconds
+
+
+def _names(bundle: Path, large: Path) -> tuple[str, str]:
+    (size, files), (large_size, large_files) = proportions(bundle), proportions(large)
+    return f"{large_size / size:.1f} x bytes, {large_files / files:.1f} x files", "the example"

@@ -1,0 +1,60 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the live suites share: the channel, bundles made of it, and fleets."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from world import bundles
+from world import channel as test_channel
+from world.controller import Controller
+from world.fleet import Fleet, HostSpec
+
+RELEASES = ("bullseye", "bookworm", "trixie")
+
+
+@pytest.fixture(scope="session")
+def channel() -> str:
+    return test_channel.ensure()
+
+
+@pytest.fixture(scope="session")
+def example() -> Path:
+    """The bundle of the README's environment."""
+    return bundles.ensure(bundles.EXAMPLE)
+
+
+@pytest.fixture(scope="session")
+def earlier() -> Path:
+    """The bundle of the same environment, some packages older."""
+    return bundles.ensure(bundles.EARLIER)
+
+
+@pytest.fixture(scope="session")
+def tools() -> Path:
+    """The bundle of a small environment."""
+    return bundles.ensure(bundles.TOOLS)
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Three hosts: Debian 11, 12 and 13; in memory, as every deployment waits for the disk to be in step."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("a fleet needs Linux and root; run the suite as root")
+    hosts = [
+        HostSpec(f"host{number}", release, storage="tmpfs", size="2g") for number, release in enumerate(RELEASES, 1)
+    ]
+    with Fleet(tmp_path_factory.mktemp("fleet"), hosts) as started:
+        yield started
+
+
+@pytest.fixture
+def controller(fleet: Fleet, tmp_path: Path) -> Controller:
+    """Someone with an empty directory and the inventory of the fleet."""
+    return Controller(fleet, tmp_path)

@@ -1,0 +1,146 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A rollout as the README shows it, on hosts of three Debian releases: first, second, damaged, upgraded, removed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from world.controller import Controller, broken_promises
+from world.fleet import Fleet
+
+PREFIX = "/opt/conda/envs/my_env"
+WITH_BYTECODE = ("-e", "env_deploy_bytecode=true")
+PYTHON = f"{PREFIX}/bin/python"
+
+
+@pytest.fixture(autouse=True)
+def _clean(fleet: Fleet) -> Iterator[None]:
+    """Each test begins on hosts without environments."""
+    yield
+    for host in fleet.hosts:
+        host.run("rm -rf /opt/conda /srv/envs /etc/conda")
+
+
+def test_a_first_rollout_gives_a_working_environment_and_a_second_changes_nothing(
+    fleet: Fleet, controller: Controller, example: Path
+) -> None:
+    first = controller.rollout(example, *WITH_BYTECODE)
+    assert first.rc == 0 and first.changed == 3, first.output
+    for host in fleet.hosts:
+        code = "import pandas, requests; print(pandas.__version__, requests.__version__)"
+        shown = host.run(f"cd /; {PYTHON} -c '{code}'")
+        assert shown.stdout.split() == ["1.5.3", "2.31.0"]
+        assert broken_promises(host, PREFIX) == {}
+        # A plain user's start compiles nothing anew.
+        host.run(f"{PYTHON} -c 'import pandas'", user="plain")
+        assert host.run(f"find {PREFIX} -newer {PREFIX}/conda-meta/airgap-generation -user plain").stdout == ""
+    second = controller.rollout(example, *WITH_BYTECODE)
+    assert second.rc == 0 and second.changed == 0, second.output
+
+
+def test_check_mode_of_a_first_rollout_says_what_it_would_do_and_does_nothing(
+    fleet: Fleet, controller: Controller, example: Path
+) -> None:
+    checked = controller.rollout(example, "--check", "--diff")
+    assert checked.rc == 0 and checked.changed == 3, checked.output
+    assert "+pandas 1.5.3" in checked.output
+    for host in fleet.hosts:
+        assert host.run("ls -d /opt/conda", check=False).returncode != 0
+
+
+def test_a_damaged_environment_is_noticed_and_put_right(fleet: Fleet, controller: Controller, example: Path) -> None:
+    controller.rollout(example)
+    first, second, third = fleet.hosts
+    first.run(f"rm {PREFIX}/lib/python3.11/site-packages/pandas/__init__.py")
+    second.run(f"echo oops >> {PREFIX}/bin/pip")
+    third.run(f"chmod 0777 {PREFIX}/bin/python3.11")
+    checked = controller.rollout(example, "--check", "--diff")
+    assert checked.changed == 3 and "pandas/__init__.py (missing)" in checked.output, checked.output
+    assert first.run(f"{PYTHON} -c 'import pandas; pandas.DataFrame'", check=False).returncode != 0
+    repaired = controller.rollout(example)
+    assert repaired.rc == 0 and repaired.changed == 3, repaired.output
+    for host in fleet.hosts:
+        assert broken_promises(host, PREFIX) == {}
+        assert host.run(f"stat -c %a {PREFIX}/bin/python3.11").stdout.strip() == "755"
+    assert controller.rollout(example).changed == 0
+
+
+def test_imports_by_root_and_users_are_no_damage(fleet: Fleet, controller: Controller, tools: Path) -> None:
+    controller.rollout(tools)
+    for host in fleet.hosts:
+        # Without bytecode, root's imports write it into the prefix.
+        host.run("/opt/conda/envs/tools/bin/python -c 'import six, json, email'")
+    assert controller.rollout(tools).changed == 0
+
+
+def test_an_upgrade_shows_packages_and_leaves_nothing_of_the_old(
+    fleet: Fleet, controller: Controller, earlier: Path, example: Path
+) -> None:
+    assert controller.rollout(earlier).changed == 3
+    upgraded = controller.rollout(example, "--diff")
+    assert upgraded.rc == 0 and upgraded.changed == 3, upgraded.output
+    assert "-pandas 1.5.2" in upgraded.output and "+attrs 23.1.0 (pip)" in upgraded.output
+    assert "numpy 1.23.4" not in upgraded.output
+    for host in fleet.hosts:
+        listed = host.run(f"ls {PREFIX}/lib/python3.11/site-packages").stdout
+        assert "pandas-1.5.3.dist-info" in listed and "pandas-1.5.2.dist-info" not in listed
+        assert broken_promises(host, PREFIX) == {}
+
+
+def test_a_failing_health_check_leaves_the_old_generation_live(
+    fleet: Fleet, controller: Controller, earlier: Path, example: Path
+) -> None:
+    controller.rollout(earlier)
+    health = json.dumps({"env_deploy_health": {"imports": ["pandas"], "commands": ["echo no luck; exit 3"]}})
+    failed = controller.rollout(example, "-e", health)
+    assert failed.rc != 0 and "no luck" in failed.output, failed.output
+    for host in fleet.hosts:
+        assert "1.5.2" in host.run(f"{PYTHON} -c 'import pandas; print(pandas.__version__)'").stdout
+        assert broken_promises(host, PREFIX) == {}
+    assert controller.rollout(earlier).changed == 0
+
+
+def test_remove_takes_away_what_was_deployed_and_nothing_else(
+    fleet: Fleet, controller: Controller, tools: Path
+) -> None:
+    controller.rollout(tools)
+    for host in fleet.hosts:
+        host.run("mkdir -p /opt/conda/envs/theirs/conda-meta && touch /opt/conda/envs/theirs/conda-meta/history")
+    foreign = controller.run("remove", "-e", "env_deploy_name=theirs")
+    assert foreign.rc != 0 and "has no receipt" in foreign.output, foreign.output
+    checked = controller.run("remove", "-e", "env_deploy_name=tools", "--check")
+    assert checked.rc == 0 and checked.changed == 3, checked.output
+    removed = controller.run("remove", "-e", "env_deploy_name=tools")
+    assert removed.rc == 0 and removed.changed == 3, removed.output
+    for host in fleet.hosts:
+        assert host.run("ls -A /opt/conda/envs").stdout.split() == ["theirs"]
+    again = controller.run("remove", "-e", "env_deploy_name=tools")
+    assert again.rc == 0 and again.changed == 0, again.output
+
+
+def test_files_that_nobody_deployed_refuse_the_removal(fleet: Fleet, controller: Controller, tools: Path) -> None:
+    controller.rollout(tools)
+    for host in fleet.hosts:
+        host.run("echo mine > /opt/conda/envs/tools/notes.txt")
+    refused = controller.run("remove", "-e", "env_deploy_name=tools")
+    assert refused.rc != 0 and "notes.txt" in refused.output, refused.output
+    assert all("mine" in host.run("cat /opt/conda/envs/tools/notes.txt").stdout for host in fleet.hosts)
+
+
+def test_hosts_without_zstd_get_gzip(fleet: Fleet, controller: Controller, tools: Path) -> None:
+    host = fleet.host("host3")
+    library = host.run("ls /usr/lib/x86_64-linux-gnu/libzstd.so.1*").stdout.split()
+    for path in library:
+        host.run(f"mv {path} {path}.away")
+    try:
+        sent = controller.rollout(tools, "-l", "host3", "-v")
+    finally:
+        for path in library:
+            host.run(f"mv {path}.away {path}")
+    assert sent.rc == 0 and sent.changed == 1, sent.output
+    assert broken_promises(host, "/opt/conda/envs/tools") == {}
