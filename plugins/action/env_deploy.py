@@ -11,7 +11,7 @@ import typing as t
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.packages import Package
 from ansible_collections.airgap.conda.plugins.plugin_utils._action import AirgapAction
-from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle, Shelf
+from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle, Shelf, default_cache
 from ansible_collections.airgap.conda.plugins.plugin_utils._outcome import Outcome
 from ansible_collections.airgap.conda.plugins.plugin_utils._sending import (
     remote_path,
@@ -20,8 +20,6 @@ from ansible_collections.airgap.conda.plugins.plugin_utils._sending import (
 )
 
 Fields = t.Dict[str, t.Any]
-
-DEFAULT_CACHE = "~/.cache/airgap-conda"
 
 
 class ActionModule(AirgapAction):
@@ -34,12 +32,13 @@ class ActionModule(AirgapAction):
         environments = self._task.args.get("environments")
         if not isinstance(environments, list) or not all(isinstance(each, dict) for each in environments):
             raise DeployError("environments must be a list of dictionaries; see ansible-doc airgap.conda.env_deploy")
-        cache = self.caller_path(self._task.args.get("cache") or DEFAULT_CACHE)
+        cache = self.caller_path(self._task.args.get("cache") or default_cache())
         shelf = Shelf(cache)
         bundles = [self._bundles(environment, shelf) for environment in environments]
         without_compression(self._connection)
         outcome = Outcome()
         parts: list[Fields] = []
+        awaited: list[Fields] = []
         while True:
             orders = [_order(*each) for each in zip(environments, bundles)]
             result = self.execute("env_deploy", {"environments": orders, "parts": parts}, task_vars)
@@ -48,7 +47,10 @@ class ActionModule(AirgapAction):
             outcome.add(result)
             if not result["awaited"] or self._task.check_mode:
                 return outcome.result([_packages(each) for each in bundles], self._task.diff)
-            parts = [self._send(awaited, bundles) for awaited in _distinct(result["awaited"])]
+            if result["awaited"] == awaited:
+                raise DeployError(f"the host does not take what is sent to it (at {awaited}); report this")
+            awaited = result["awaited"]
+            parts = [self._send(each, bundles) for each in _distinct(awaited)]
 
     def _bundles(self, environment: Fields, shelf: Shelf) -> dict[str, Bundle]:
         """Return the bundles of one environment by platform."""
@@ -66,16 +68,11 @@ class ActionModule(AirgapAction):
         return {bundle.manifest.needs.platform: bundle for bundle in found}
 
     def _send(self, awaited: Fields, bundles: t.Sequence[dict[str, Bundle]]) -> Fields:
-        bundle = next(
-            bundle
-            for each in bundles
-            for bundle in each.values()
-            if bundle.manifest.content_id == awaited["content_id"]
-        )
+        bundle = next(each for group in bundles for each in group.values() if each.stream == awaited["stream"])
         bundle.verify()
         if bundle.codec not in awaited["decoders"]:
             bundle.encode(awaited["decoders"][0])
-        remote = f"{remote_path(self)}-{bundle.manifest.content_id[:12]}"
+        remote = f"{remote_path(self)}-{bundle.stream[:12]}"
         part = send_part(self, bundle, awaited["offset"], remote)
         self._fixup_perms2((os.path.dirname(remote), remote), execute=False)
         return part
@@ -92,7 +89,7 @@ def _order(environment: Fields, bundles: dict[str, Bundle]) -> Fields:
 
 def _distinct(awaited: t.Iterable[Fields]) -> list[Fields]:
     """Return one of each that is awaited: two environments of one bundle share what is sent."""
-    return list({(each["content_id"], each["offset"]): each for each in awaited}.values())
+    return list({(each["stream"], each["offset"]): each for each in awaited}.values())
 
 
 def _packages(bundles: dict[str, Bundle]) -> dict[str, tuple[Package, ...]]:

@@ -140,7 +140,7 @@ options:
     elements: dict
     default: []
     suboptions:
-      content_id:
+      stream:
         description: Of which bundle.
         type: str
         required: true
@@ -159,9 +159,8 @@ options:
   cache:
     description:
       - Directory of the controller in which derived encodings and notes of verified bundles are kept, as media may be
-        read-only.
+        read-only. Defaults to C(${XDG_CACHE_HOME:-~/.cache}/airgap-conda).
     type: path
-    default: ~/.cache/airgap-conda
   progress_file:
     description:
       - File to which progress is appended. Set by the action plugin.
@@ -273,7 +272,7 @@ def argument_spec() -> dict[str, t.Any]:
         "offers": {"type": "dict"},
     }
     part = {
-        "content_id": {"type": "str", "required": True},
+        "stream": {"type": "str", "required": True},
         "path": {"type": "path", "required": True},
         "offset": {"type": "int", "required": True},
         "sha256": {"type": "str", "required": True},
@@ -281,7 +280,7 @@ def argument_spec() -> dict[str, t.Any]:
     return {
         "environments": {"type": "list", "elements": "dict", "required": True, "options": environment},
         "parts": {"type": "list", "elements": "dict", "default": [], "options": part},
-        "cache": {"type": "path", "default": "~/.cache/airgap-conda"},
+        "cache": {"type": "path"},
         "progress_file": {"type": "path"},
     }
 

@@ -14,7 +14,9 @@ import os
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_directory import (
+    check_size,
     find_bundle,
+    pieces,
     read_manifest,
     verify_piece,
 )
@@ -53,6 +55,11 @@ class Bundle:
     def archive(self) -> str:
         """Path of the archive that is offered."""
         return self._archive
+
+    @property
+    def stream(self) -> str:
+        """What tells its stream of pieces from others."""
+        return self.pieces()[0][2].sha256
 
     def pieces(self) -> list[tuple[str, str, Piece]]:
         """Return (kind, path, piece) of what is sent, in the order it is sent."""
@@ -99,6 +106,11 @@ class Bundle:
             yield file
 
 
+def default_cache() -> str:
+    """Return where derived things are kept unless the user says otherwise."""
+    return os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "airgap-conda")
+
+
 class Shelf:
     """The bundles of one task: one object for each directory, however many environments use it."""
 
@@ -110,7 +122,11 @@ class Shelf:
         """Return the bundle at *path*."""
         directory = find_bundle(path)
         if directory not in self._bundles:
-            self._bundles[directory] = Bundle(directory, self._cache)
+            bundle = Bundle(directory, self._cache)
+            # What can be told without reading, in check mode too.
+            for piece in pieces(bundle.manifest):
+                check_size(directory, piece)
+            self._bundles[directory] = bundle
         return self._bundles[directory]
 
 

@@ -14,6 +14,7 @@ import re
 import tempfile
 import typing as t
 
+from ansible import constants as C
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle
 
@@ -30,7 +31,7 @@ _COMPRESSION = re.compile(r"(?<!\S)(-C|-o\s*Compression=yes)(?!\S)")
 
 def send_part(action: ActionBase, bundle: Bundle, offset: int, remote: str) -> dict[str, t.Any]:
     """Send the part of *bundle*'s stream that starts at *offset*; return what the module is told of it."""
-    with tempfile.NamedTemporaryFile(prefix="airgap-part-") as file:
+    with tempfile.NamedTemporaryFile(prefix="airgap-part-", dir=C.DEFAULT_LOCAL_TMP) as file:
         digest = hashlib.sha256()
         for chunk in part_of(bundle, offset):
             digest.update(chunk)
@@ -41,7 +42,7 @@ def send_part(action: ActionBase, bundle: Bundle, offset: int, remote: str) -> d
         except OSError as error:
             raise DeployError(f"cannot send {bundle.manifest.label}: {error}") from None
     return {
-        "content_id": bundle.manifest.content_id,
+        "stream": bundle.stream,
         "path": remote,
         "offset": offset,
         "sha256": digest.hexdigest(),

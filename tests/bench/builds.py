@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import sys
+import tempfile
 from pathlib import Path
 
 from world import bundles, channel
@@ -18,7 +18,8 @@ from world.process import run as run_program
 
 TIMES = 5
 
-_INTERPRETER = f"python{sys.version_info[0]}"
+#: Not copied: bytecode does not travel, and compiled parts of Python name its prefix, which a package alone may.
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "lib-dynload", "config-*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +34,11 @@ class Build:
 
     def enlarged(self) -> Path:
         """Make the prefix several times as large, with files of its own, and return the bundle of that."""
-        library = next((self.prefix / "lib").glob(f"{_INTERPRETER}.*"))
-        pattern = shutil.ignore_patterns("__pycache__", "*.pyc")
-        for number in range(1, _copies(self.prefix, library) + 1):
-            shutil.copytree(library, self.prefix / "lib" / f"copy{number}", symlinks=True, ignore=pattern)
+        library = next((self.prefix / "lib").glob("python3.*"))
+        whole = _size(self.prefix)
+        while _size(self.prefix) < (TIMES - 0.5) * whole:
+            copy = Path(tempfile.mkdtemp(prefix="copy", dir=self.prefix / "lib"))
+            shutil.copytree(library, copy, symlinks=True, ignore=_LEFT_OUT, dirs_exist_ok=True)
         arguments = {"prefix": str(self.prefix), "name": "large", "dist": str(self.directory)}
         command = [str(BIN / "ansible"), "localhost", "-m", "airgap.conda.bundle", "-a", json.dumps(arguments)]
         done = run(command, cwd=self.directory, home=self.directory / "home")
@@ -75,11 +77,6 @@ def proportions(bundle: Path) -> tuple[int, int]:
     return needs["size"], needs["inodes"]
 
 
-def _copies(prefix: Path, library: Path) -> int:
-    """How many copies of *library* make the prefix large enough."""
-    return round((TIMES - 1) * _size(prefix, bytecode=True) / _size(library, bytecode=False))
-
-
-def _size(directory: Path, *, bytecode: bool) -> int:
+def _size(directory: Path) -> int:
     paths = (path for path in directory.rglob("*") if path.is_file() and not path.is_symlink())
-    return sum(path.stat().st_size for path in paths if bytecode or path.suffix != ".pyc")
+    return sum(path.stat().st_size for path in paths)

@@ -48,10 +48,10 @@ class Timed:
 class Site:
     """A fleet for as long as the block runs. Every run opens its own connections, as one of another day would."""
 
-    def __init__(self, directory: Path, hosts: int) -> None:
+    def __init__(self, directory: Path, hosts: int, storage: str = "tmpfs") -> None:
         self._home = directory / "controller"
         self._layout = Layout(directory / "fleet")
-        self._fleet = Fleet(self._layout.directory, host_specs(hosts, RELEASES, "disk", controller=False))
+        self._fleet = Fleet(self._layout.directory, host_specs(hosts, RELEASES, storage, controller=False))
         self._common = ["-i", str(self._layout.inventory), "--forks", str(hosts)]
 
     def __enter__(self) -> Site:

@@ -39,6 +39,7 @@ channels: [conda-forge]
 dependencies:
   - python=3.11
   - six
+  - pip
 """
 
 _COLLECTION = Path(__file__).parents[2]

@@ -32,5 +32,7 @@ class Controller:
 def broken_promises(host: Host, prefix: str) -> dict[str, list[str]]:
     """Return what does not hold for the tree at *prefix*: see tree_check."""
     host.push(Path(tree_check.__file__), "/tmp/tree_check.py")
-    found: dict[str, list[str]] = json.loads(host.run(f"python3 /tmp/tree_check.py {prefix}").stdout)
+    found: dict[str, list[str]] = json.loads(
+        host.run(f"PYTHONDONTWRITEBYTECODE=1 python3 /tmp/tree_check.py {prefix}").stdout
+    )
     return {check: paths for check, paths in found.items() if paths}

@@ -18,7 +18,9 @@ import subprocess
 import sys
 from typing import Any, Iterator
 
-PLACEHOLDER = re.compile(rb"/[!-~]{0,254}_placehold(er)?(_[a-z]*)*(?=/)|airgap_conda_prefix_placeholder")
+PLACEHOLDER = re.compile(
+    rb"/[!-~]{0,254}_placehold(er)?(_[a-z]*)*(?=/)|airgap_conda_prefix_placeholder|/airgap-conda/build/"
+)
 
 
 def sha256(path: str) -> Any:
@@ -38,7 +40,7 @@ def files(prefix: str) -> Iterator[str]:
 
 
 def placeholders(prefix: str) -> Iterator[str]:
-    """Files that still name a placeholder; conda's own records quote those of the packages."""
+    """Files that still name a placeholder or a builder's prefix; conda's own records quote those of the packages."""
     for path in files(prefix):
         if os.path.dirname(path) != os.path.join(prefix, "conda-meta"):
             with open(path, "rb") as file:

@@ -37,19 +37,28 @@ def pieces(manifest: Manifest) -> tuple[Piece, ...]:
     return (manifest.files, *(encoding.piece for encoding in manifest.encodings))
 
 
-def verify_piece(directory: str, piece: Piece) -> None:
-    """Raise C(BundleError) unless *piece* in *directory* is what the manifest says."""
+def check_size(directory: str, piece: Piece) -> None:
+    """Raise C(BundleError) unless *piece* in *directory* is as long as the manifest says."""
     path = os.path.join(directory, piece.file)
-    digest, size = hashlib.sha256(), 0
     try:
-        with open(path, "rb", buffering=0) as file:
-            for chunk in iter(lambda: file.read(_CHUNK), b""):
-                digest.update(chunk)
-                size += len(chunk)
+        size = os.path.getsize(path)
     except OSError as error:
         raise BundleError(f"{path} cannot be read ({error.strerror}); copy the bundle again") from None
     if size != piece.size:
         raise BundleError(f"{path} has {size} bytes, the manifest says {piece.size}; copy the bundle again")
+
+
+def verify_piece(directory: str, piece: Piece) -> None:
+    """Raise C(BundleError) unless *piece* in *directory* is what the manifest says."""
+    check_size(directory, piece)
+    path = os.path.join(directory, piece.file)
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb", buffering=0) as file:
+            for chunk in iter(lambda: file.read(_CHUNK), b""):
+                digest.update(chunk)
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror}); copy the bundle again") from None
     if digest.hexdigest() != piece.sha256:
         raise BundleError(f"{path} is damaged (its sha256 is not the manifest's); copy the bundle again")
 

@@ -14,11 +14,19 @@ import gzip
 import shutil
 import subprocess
 import typing as t
+import zlib
 
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 
 ZSTD = "zstd"
 GZIP = "gzip"
+
+#: What reading damaged data raises; compression.zstd's own error is added where there is one.
+DAMAGED: t.Tuple[t.Type[Exception], ...] = (EOFError, ValueError, gzip.BadGzipFile, zlib.error)
+with contextlib.suppress(ImportError):
+    from compression.zstd import ZstdError  # Python >= 3.14
+
+    DAMAGED += (ZstdError,)
 
 _CHUNK = 1 << 20
 
@@ -61,10 +69,12 @@ def _zstd_decoder() -> t.Callable[[t.BinaryIO], t.ContextManager[Reader]] | None
 
 
 def _libzstd() -> ctypes.CDLL | None:
-    for name in ("libzstd.so.1", ctypes.util.find_library("zstd")):
-        if name:
-            with contextlib.suppress(OSError):
-                return ctypes.CDLL(name)
+    with contextlib.suppress(OSError):
+        return ctypes.CDLL("libzstd.so.1")
+    # Asked only where it must be: it runs programs.
+    name = ctypes.util.find_library("zstd")
+    with contextlib.suppress(OSError):
+        return ctypes.CDLL(name) if name else None
     return None
 
 
@@ -88,6 +98,8 @@ class _LibraryDecoder:
         self._output = _Buffer(ctypes.cast(self._room, ctypes.c_void_p), _CHUNK, 0)
         self._input = _Buffer(None, 0, 0)
         self._encoded = b""
+        #: 0 where a frame has ended.
+        self._awaited = 0
         self._ready = b""
         self._at = 0
 
@@ -112,6 +124,8 @@ class _LibraryDecoder:
         self._output.pos = 0
         while not self._output.pos:
             if self._input.pos == self._input.size and not self._refill():
+                if self._awaited:
+                    raise EOFError("the zstd data ends too early")
                 return False
             code = self._library.ZSTD_decompressStream(
                 self._stream, ctypes.byref(self._output), ctypes.byref(self._input)
@@ -120,6 +134,7 @@ class _LibraryDecoder:
                 raise ValueError(
                     f"damaged zstd data: {self._library.ZSTD_getErrorName(ctypes.c_size_t(code)).decode()}"
                 )
+            self._awaited = code
         self._ready, self._at = bytes(memoryview(self._room)[: self._output.pos]), 0
         return True
 

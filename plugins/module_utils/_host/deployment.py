@@ -30,7 +30,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.registering imp
     scope_of,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._host.staging import Staging
-from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store, remove_tree
+from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store, generation_of, remove_tree
 from ansible_collections.airgap.conda.plugins.module_utils._host.switching import recover, switch, sync
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import Verified, verify
@@ -45,6 +45,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.orders import 
     ARCHIVE_PIECE,
     FILES_PIECE,
     MANIFEST_PIECE,
+    VERIFY_QUICK,
     Offer,
     Order,
 )
@@ -74,6 +75,8 @@ class View(t.NamedTuple):
     #: What keeps the host from taking the environment.
     findings: t.Tuple[str, ...]
     fresh_index: t.Optional[bytes]
+    #: Whether an interrupted run left something to be ended.
+    unfinished: bool = False
 
     @property
     def actions(self) -> list[str]:
@@ -110,16 +113,26 @@ class Deployment:
             wanted = " or ".join(sorted(self.order.offers))
             problem = f"there is no bundle for {self._facts.platform}, only for {wanted}"
             return View(found, Plan(), (), (), (problem,), None)
-        plan = plan_present(self.order.prefix, self._want(offer, header), found)
+        want = self._want(offer, header)
+        plan = plan_present(self.order.prefix, want, found)
         wanted_here = self._wanted()
         return View(
             found,
             plan,
             tuple(mark for mark in wanted_here if plan.deploy or not is_there(mark)),
             tuple(self._registrar.surplus(wanted_here)),
-            tuple(self._findings(offer, plan)),
+            tuple(self._findings(offer, plan, want)),
             verified.fresh_index,
+            self._is_unfinished(plan),
         )
+
+    def _is_unfinished(self, plan: Plan) -> bool:
+        """Whether there is a tree beside the live one, or a stream that nothing awaits."""
+        if os.path.lexists(self.store.staging) or os.path.lexists(self._aside):
+            return True
+        with contextlib.suppress(FileNotFoundError):
+            return not plan.deploy and bool(os.listdir(self.store.path("incoming", "")))
+        return False
 
     def _view_absent(self, found: Found) -> View:
         plan = plan_absent(self.order.prefix, found)
@@ -132,7 +145,9 @@ class Deployment:
             return Verified(Damage())
         marks = [*self._registrar.recorded(), *self._wanted()]
         registered = {os.path.relpath(mark.path, self.order.prefix) for mark in marks}
-        return verify(self.store, header.generation, self.order.verify, registered)
+        # Nothing is removed unseen.
+        depth = VERIFY_QUICK if self.order.state == "absent" else self.order.verify
+        return verify(self.store, header.generation, depth, registered)
 
     def _wanted(self) -> list[Mark]:
         return wanted_marks(self.order, self._scope, self._python_libraries()) if self.order.state == "present" else []
@@ -166,12 +181,11 @@ class Deployment:
             gid = _group(self.order.group)
         return Want(offer.content_id, self.order.bytecode, uid, gid)
 
-    def _findings(self, offer: Offer, plan: Plan) -> t.Iterator[str]:
+    def _findings(self, offer: Offer, plan: Plan, want: Want) -> t.Iterator[str]:
         yield from findings(self.order, self._scope)
         if plan.deploy:
             missing = offer.size - Incoming(self.store, offer).received
             yield from preflight(offer.needs, missing, self.order.prefix, self._facts, place_of(self.order.envs_dir))
-            want = self._want(offer, None)
             if os.geteuid() != 0 and (want.uid, want.gid) != (os.geteuid(), os.getegid()):
                 yield f"{self.order.prefix} shall belong to another than this user, which takes root; use become"
 
@@ -192,16 +206,13 @@ class Deployment:
     def _put_aside_or_remove(self) -> str:
         """Decide about a tree found in staging: one that was live before is kept, one never live is removed."""
         live = self.store.live()
-        try:
-            with open(os.path.join(self.store.staging, GENERATION_MARKER), encoding="ascii") as file:
-                generation = file.read().strip()
-        except (FileNotFoundError, NotADirectoryError):
-            generation = ""
+        generation = generation_of(self.store.staging)
         if live and generation and generation < live.generation:
             os.rename(self.store.staging, self.store.path("generations", generation))
             return f"generation {generation} was put aside, as an interrupted run had meant to"
         remove_tree(self.store.staging)
-        self.store.forget(generation or "none")
+        if generation:
+            self.store.forget(generation)
         return f"what an interrupted deployment of {self.order.prefix} left was removed"
 
     def act(self, view: View) -> bool:
@@ -216,8 +227,13 @@ class Deployment:
                 return False
             self._deploy(offer, incoming, view)
             incoming.forget()
-        elif view.put or view.take:
-            self._registrar.apply(self._wanted())
+        else:
+            if view.put or view.take:
+                self._registrar.apply(self._wanted())
+            if view.unfinished and offer is not None:
+                # The run that switched may not have come as far as this.
+                check_health(self.order.prefix, self.order.health)
+                Incoming(self.store, offer).forget()
         self._refresh_index(view)
         return True
 
@@ -228,7 +244,7 @@ class Deployment:
             return {}
         found = decoders()
         received = Incoming(self.store, offer).received if offer.codec in found else 0
-        return {"content_id": offer.content_id, "offset": received, "decoders": found}
+        return {"stream": offer.stream, "offset": received, "decoders": found}
 
     def _deploy(self, offer: Offer, incoming: Incoming, view: View) -> None:
         try:
@@ -281,7 +297,10 @@ class Deployment:
 
     @staticmethod
     def _file_list(offer: Offer, incoming: Incoming) -> bytes:
-        files = zlib.decompress(incoming.piece(FILES_PIECE), wbits=31)
+        try:
+            files = zlib.decompress(incoming.piece(FILES_PIECE), wbits=31)
+        except zlib.error as error:
+            raise DeployError(f"the file list is damaged ({error}); copy the bundle again") from None
         if content_id_of(files) != offer.content_id:
             raise DeployError("the file list is not that of the content id; the bundle is damaged, copy it again")
         return files

@@ -35,21 +35,22 @@ def reconcile(
     """
     facts = host_facts()
     deployments = [Deployment(parse_order(fields), facts, progress) for fields in environments]
-    views = look_at_all(deployments)
-    if check_mode or not any(_has_work(view) for view in views):
-        rows = [_row(each, view, packages_of(each, view)) for each, view in zip(deployments, views)]
-        return _result(rows, [])
+    views = dict(zip(deployments, look_at_all(deployments)))
+    rows = {each: _row(each, view, packages_of(each, view)) for each, view in views.items()}
+    working = [each for each, view in views.items() if _has_work(view)]
+    if check_mode or not working:
+        return _result(rows.values(), [])
     # Always in one order, so that two runs never wait for each other.
-    for deployment in sorted(deployments, key=lambda each: each.store.root):
+    for deployment in sorted(working, key=lambda each: each.store.root):
         locks.enter_context(deployment.store.locked())
-    recovered = [deployment.recover() for deployment in deployments]
-    accept(deployments, parts)
-    before = look_at_all(deployments)
-    rows = [_row(each, view, packages_of(each, view)) for each, view in zip(deployments, before)]
-    done = [deployment.act(view) for deployment, view in zip(deployments, before)]
-    for row, deployment, found in zip(rows, deployments, recovered):
-        row.update(_now(deployment.look()), recovered=found)
-    return _result(rows, [deployment.awaited() for deployment, finished in zip(deployments, done) if not finished])
+    recovered = [deployment.recover() for deployment in working]
+    accept(working, parts)
+    before = dict(zip(working, look_at_all(working)))
+    rows.update({each: _row(each, view, packages_of(each, view)) for each, view in before.items()})
+    done = {each: each.act(view) for each, view in before.items()}
+    for deployment, found in zip(working, recovered):
+        rows[deployment].update(_now(deployment.look()), recovered=found)
+    return _result(rows.values(), [each.awaited() for each, finished in done.items() if not finished])
 
 
 def look_at_all(deployments: t.Sequence[Deployment]) -> list[View]:
@@ -70,28 +71,26 @@ def look_at_all(deployments: t.Sequence[Deployment]) -> list[View]:
 def accept(deployments: t.Sequence[Deployment], parts: t.Sequence[Fields]) -> None:
     """Append what was sent to each stream that awaits it."""
     streams = [
-        (offer.content_id, Incoming(deployment.store, offer))
+        (offer.stream, Incoming(deployment.store, offer))
         for deployment in deployments
         for offer in [deployment.offer() if deployment.order.state == "present" else None]
         if offer
     ]
     for part in parts:
         awaiting = [
-            incoming
-            for content_id, incoming in streams
-            if content_id == part["content_id"] and incoming.received == part["offset"]
+            incoming for stream, incoming in streams if stream == part["stream"] and incoming.received == part["offset"]
         ]
         if not awaiting:
-            raise DeployError(f"nothing awaits the part of {part['content_id'][:12]} that was sent; run again")
+            raise DeployError(f"nothing awaits the part for byte {part['offset']} that was sent; run again")
         for incoming in awaiting:
             incoming.append(part["path"], part["sha256"])
 
 
 def _has_work(view: View) -> bool:
-    return bool(view.actions) or view.fresh_index is not None
+    return bool(view.actions) or view.fresh_index is not None or view.unfinished
 
 
-def _result(rows: t.Sequence[dict[str, t.Any]], awaited: t.Sequence[Fields]) -> dict[str, t.Any]:
+def _result(rows: t.Collection[dict[str, t.Any]], awaited: t.Sequence[Fields]) -> dict[str, t.Any]:
     return {
         "changed": any(row["changed"] for row in rows),
         "actions": [action for row in rows for action in row["actions"]],

@@ -11,6 +11,7 @@ import hashlib
 import os
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._host.staging import write_all
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Offer
@@ -24,7 +25,7 @@ class Incoming:
     def __init__(self, store: Store, offer: Offer) -> None:
         self._offer = offer
         # Another encoding of the same content is another stream.
-        self._path = store.path("incoming", f"{offer.content_id[:12]}.{offer.codec}")
+        self._path = store.path("incoming", f"{offer.stream[:12]}.{offer.codec}")
 
     @property
     def received(self) -> int:
@@ -43,7 +44,7 @@ class Incoming:
             try:
                 for chunk in iter(lambda: source.read(_CHUNK), b""):
                     digest.update(chunk)
-                    stream.write(chunk)
+                    write_all(stream.fileno(), chunk)
                 if digest.hexdigest() != sha256:
                     raise DeployError("a part was damaged on its way to this host; run again")
             except BaseException:

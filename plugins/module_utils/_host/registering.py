@@ -118,11 +118,15 @@ def is_there(mark: Mark) -> bool:
     if mark.kind == LINK:
         return os.path.islink(mark.path) and os.readlink(mark.path) == mark.text
     try:
-        with open(mark.path, encoding="utf-8") as file:
-            text = file.read()
-    except (OSError, ValueError):
+        with open(mark.path, "rb") as file:
+            data = file.read()
+    except OSError:
         return False
-    return text == mark.text if mark.kind == FILE else mark.text in text.splitlines()
+    return data == _bytes(mark) if mark.kind == FILE else _bytes(mark) in data.splitlines()
+
+
+def _bytes(mark: Mark) -> bytes:
+    return mark.text.encode("utf-8", "surrogateescape")
 
 
 @contextlib.contextmanager
@@ -144,22 +148,24 @@ def _as_user(user: str) -> t.Iterator[None]:
 
 def _put_file(mark: Mark) -> None:
     _make_parent(mark.path)
-    write_whole(mark.path, (mark.text.encode(),))
+    write_whole(mark.path, (_bytes(mark),))
 
 
 def _put_link(mark: Mark) -> None:
     _make_parent(mark.path)
     temporary = f"{mark.path}.new"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)
     os.symlink(mark.text, temporary)
     os.replace(temporary, mark.path)
 
 
 def _put_line(mark: Mark) -> None:
     _make_parent(mark.path)
-    with open(mark.path, "a+", encoding="utf-8") as file:
+    with open(mark.path, "a+b") as file:
         file.seek(0)
-        text = file.read()
-        file.write(("\n" if text and not text.endswith("\n") else "") + mark.text + "\n")
+        data = file.read()
+        file.write((b"\n" if data and not data.endswith(b"\n") else b"") + _bytes(mark) + b"\n")
 
 
 def _take_file(mark: Mark) -> None:
@@ -167,10 +173,9 @@ def _take_file(mark: Mark) -> None:
 
 
 def _take_line(mark: Mark) -> None:
-    with open(mark.path, encoding="utf-8") as file:
+    with open(mark.path, "rb") as file:
         lines = file.read().splitlines(keepends=True)
-    rest = "".join(line for line in lines if line.rstrip("\r\n") != mark.text)
-    write_whole(mark.path, (rest.encode(),))
+    write_whole(mark.path, (line for line in lines if line.rstrip(b"\r\n") != _bytes(mark)))
 
 
 def _make_parent(path: str) -> None:

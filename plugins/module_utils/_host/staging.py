@@ -6,20 +6,18 @@
 """Stage: the archive becomes a tree that carries the prefix, while it is read, and is checked against the file list.
 
 Members are judged by the file list alone, whose paths were judged when it was parsed: what it does not name, names
-twice, or names otherwise is refused. So neither the archive nor the tarfile module of this host is trusted.
+twice, or names otherwise is refused.
 """
 
 from __future__ import annotations
 
 import hashlib
-import lzma
 import os
-import tarfile
 import typing as t
-import zlib
 
-from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import decoded
+from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import DAMAGED, decoded
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
+from ansible_collections.airgap.conda.plugins.module_utils._host.tar import Member, members
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError, RelocationError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
     BYTECODE,
@@ -39,7 +37,6 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.renewal import
 _CHUNK = 1 << 20
 _DIRECTORY_MODE = 0o755
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_UNREADABLE = (tarfile.TarError, EOFError, ValueError, zlib.error, lzma.LZMAError)
 
 
 class Staging:
@@ -68,16 +65,16 @@ class Staging:
         awaited = {entry.path: entry for entry in entries}
         total = len(awaited)
         try:
-            # archive.tell() is where the archive begins; it is the last of the stream.
-            with decoded(codec, archive) as tar, tarfile.open(
-                fileobj=t.cast(t.Any, tar), mode="r|", bufsize=_CHUNK
-            ) as members:
-                for member in members:
-                    if member.name in carriers:
-                        continue
-                    self._make(_match(awaited, member), members.extractfile(member) if member.isreg() else None)
-                    progress.count("staging: files", total - len(awaited), total)
-        except _UNREADABLE as error:
+            # The archive is the last of the stream, which ends where it ends.
+            with decoded(codec, archive) as tar:
+                for member, data in members(tar):
+                    if member.name not in carriers:
+                        self._make(_match(awaited, member), data)
+                        progress.count("staging: files", total - len(awaited), total)
+                # To the end, where the checksum of the whole is.
+                while tar.read(_CHUNK):
+                    pass
+        except DAMAGED as error:
             raise DeployError(f"the archive is damaged ({error}); nothing was changed, copy the bundle again") from None
         if awaited:
             raise DeployError(f"the archive is incomplete: it lacks {min(awaited)} and {len(awaited) - 1} more")
@@ -86,6 +83,8 @@ class Staging:
         """Take note that the file at *path* was written anew in the course of relocation."""
         full = os.path.join(self._root, path)
         os.chmod(full, mode)
+        if not self._owned:
+            os.chown(full, self._uid, self._gid)
         os.utime(full, (mtime, mtime))
         self.relocated[path] = digest_of(full)
         self.items[path] = self._item(path, self.relocated[path], mode)
@@ -106,17 +105,17 @@ class Staging:
         if not self._owned:
             os.chown(full, self._uid, self._gid)
 
-    def _make(self, entry: Entry, source: t.Any) -> None:
+    def _make(self, entry: Entry, data: t.Iterable[bytes]) -> None:
         if entry.type == FILE:
-            self.items[entry.path] = self._make_file(entry, source)
+            self.items[entry.path] = self._make_file(entry, data)
         elif entry.type == LINK:
             self.items[entry.path] = self._make_link(entry)
 
-    def _make_file(self, entry: Entry, source: t.Any) -> Item:
+    def _make_file(self, entry: Entry, data: t.Iterable[bytes]) -> Item:
         original = hashlib.sha256()
 
         def chunks() -> t.Iterator[bytes]:
-            for chunk in iter(lambda: source.read(_CHUNK), b""):
+            for chunk in data:
                 original.update(chunk)
                 yield chunk
 
@@ -166,7 +165,7 @@ class Staging:
         descriptor = os.open(full, _WRITE, 0o600)
         try:
             for chunk in chunks:
-                _write_all(descriptor, chunk)
+                write_all(descriptor, chunk)
             if not self._owned:
                 os.fchown(descriptor, self._uid, self._gid)
             os.fchmod(descriptor, mode)
@@ -213,17 +212,12 @@ class Staging:
             self.items[entry.path] = self._item(entry.path, digest, entry.mode)
 
 
-def _match(awaited: dict[str, Entry], member: tarfile.TarInfo) -> Entry:
+def _match(awaited: dict[str, Entry], member: Member) -> Entry:
     """Take the entry that *member* is off *awaited*; C(DeployError) unless it is just what the file list says."""
     entry = awaited.pop(member.name.rstrip("/"), None)
     if entry is None:
         raise DeployError(f"the archive holds {member.name!r}, which the file list does not; it is refused")
-    same = {
-        FILE: member.isreg() and not member.issparse() and member.size == entry.size,
-        LINK: member.issym() and member.linkname == entry.target,
-        DIRECTORY: member.isdir(),
-    }
-    if not same[entry.type]:
+    if (member.type, member.size, member.target) != (entry.type, entry.size, entry.target):
         raise DeployError(f"{member.name!r} in the archive is not the {entry.type} of the file list; it is refused")
     return entry
 
@@ -238,7 +232,8 @@ def digest_of(path: str) -> Digest:
     return Digest(digest.hexdigest(), size)
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of *data*; a nearly full disk takes less at a time."""
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]

@@ -15,11 +15,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import time
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError, DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import GENERATION_MARKER
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import (
     Header,
@@ -35,6 +36,8 @@ PATIENCE = 30
 
 _RETRY = 0.2
 _PARTS = ("receipts", "manifests", "index", "generations", "incoming")
+_GENERATION = re.compile(r"([0-9]{4,})-[0-9a-f]{12}")
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Store:
@@ -68,26 +71,33 @@ class Store:
         self.create()
         with open(os.path.join(self.root, "lock"), "a+", encoding="ascii") as file:
             _take(file, self.prefix)
-            file.seek(0)
-            file.truncate()
-            file.write(f"process {os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
-            file.flush()
+            if os.fstat(file.fileno()).st_nlink:
+                file.seek(0)
+                file.truncate()
+                file.write(f"process {os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
+                file.flush()
+                yield
+                return
+        # Another run removed the store, lock and all, while this one waited.
+        with self.locked():
             yield
 
     def live(self) -> Header | None:
         """Return the header of the live generation, or None when what is live is not ours."""
+        generation = generation_of(self.prefix)
         try:
-            with open(os.path.join(self.prefix, GENERATION_MARKER), encoding="ascii") as file:
-                generation = file.read().strip()
-            return self.header(generation)
-        except (FileNotFoundError, NotADirectoryError):
+            return self.header(generation) if generation else None
+        except FileNotFoundError:
             return None
 
     def header(self, generation: str) -> Header:
         """Return the header of the receipt of *generation*."""
         path = self.path("receipts", generation)
         with open(path, "rb") as file:
-            return parse_header(file.readline(), path)
+            header = parse_header(file.readline(), path)
+        if header.generation != generation:
+            raise BundleError(f"{path}: the receipt is of {header.generation}; remove it by hand and run again")
+        return header
 
     def receipt(self, generation: str) -> Receipt:
         """Return the receipt of *generation*."""
@@ -110,8 +120,8 @@ class Store:
 
     def next_generation(self, content_id: str) -> str:
         """Return a name for a new generation: a number that grows, and whose content it is."""
-        numbers = [int(name.partition("-")[0]) for name in os.listdir(os.path.join(self.root, "receipts"))]
-        return f"{max(numbers, default=0) + 1:04d}-{content_id[:12]}"
+        named = map(_GENERATION.fullmatch, os.listdir(os.path.join(self.root, "receipts")))
+        return f"{max((int(match[1]) for match in named if match), default=0) + 1:04d}-{content_id[:12]}"
 
     def write_receipt(self, header: Header, items: t.Iterable[Item], manifest: bytes) -> None:
         """Record a generation, for good."""
@@ -135,6 +145,16 @@ class Store:
             os.rmdir(self.top)
 
 
+def generation_of(tree: str) -> str:
+    """Return the generation that *tree* names, empty for none; its owner may have written anything there."""
+    try:
+        with open(os.path.join(tree, GENERATION_MARKER), encoding="ascii", errors="replace") as file:
+            name = file.read(64).strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    return name if _GENERATION.fullmatch(name) else ""
+
+
 def _take(file: t.IO[str], prefix: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while True:
@@ -153,23 +173,35 @@ def _take(file: t.IO[str], prefix: str) -> None:
 def write_whole(path: str, chunks: t.Iterable[bytes]) -> None:
     """Write *chunks* to *path*, durably and in one step."""
     temporary = f"{path}.new"
-    with open(temporary, "wb") as file:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)
+    # Never through what another user put in the way.
+    with os.fdopen(os.open(temporary, _WRITE, 0o600), "wb") as file:
         for chunk in chunks:
             file.write(chunk)
         file.flush()
         os.fsync(file.fileno())
-    os.chmod(temporary, 0o644)
+        os.fchmod(file.fileno(), 0o644)
     os.replace(temporary, path)
 
 
 def remove_tree(path: str) -> None:
     """Remove the tree at *path*, directories without write permission included; nothing when there is none."""
-    if not os.path.lexists(path):
-        return
-    for directory, _names, _files in os.walk(path):
-        if not os.access(directory, os.W_OK | os.X_OK):
-            os.chmod(directory, 0o700)
     try:
-        shutil.rmtree(path)
+        if os.path.islink(path) or os.path.isfile(path):
+            os.unlink(path)
+        elif os.path.lexists(path):
+            _open_up(path)
+            shutil.rmtree(path)
     except OSError as error:
         raise DeployError(f"cannot remove {path}: {error.strerror}; remove it by hand and run again") from None
+
+
+def _open_up(directory: str) -> None:
+    """Give the owner all permissions of *directory* and of those below it, from the top on."""
+    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        os.chmod(directory, 0o700)
+    with os.scandir(directory) as listing:
+        for item in listing:
+            if item.is_dir(follow_symlinks=False):
+                _open_up(item.path)

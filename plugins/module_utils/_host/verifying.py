@@ -52,8 +52,8 @@ def verify(store: Store, generation: str, depth: str, registered: t.Container[st
     )
     found = parse_stat_index(now)
     damage = compare(store.prefix, items, known, found, registered)
-    intact = not damage.missing and not damage.modified
-    return Verified(damage, now if intact and kept != now else None)
+    # An index that vouches for what is not ours would keep it from being found again.
+    return Verified(damage, now if not any(damage) and kept != now else None)
 
 
 def compare(

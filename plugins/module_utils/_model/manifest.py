@@ -12,6 +12,7 @@ import re
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
+from ansible_collections.airgap.conda.plugins.module_utils._model.files import path_fault
 from ansible_collections.airgap.conda.plugins.module_utils._model.packages import Package
 
 #: Format this collection writes; it reads this one and all older ones.
@@ -23,7 +24,11 @@ FILES_NAME = "files.jsonl.gz"
 #: A name that is one component of a path on every file system and one word in every shell.
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
 
+CODECS = ("zstd", "gzip")
+
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+
+Kind = t.TypeVar("Kind")
 
 
 class Piece(t.NamedTuple):
@@ -39,7 +44,7 @@ class Piece(t.NamedTuple):
 class Encoding(t.NamedTuple):
     """A compressed form of the one uncompressed tar; can be made again, so never the identity."""
 
-    #: 'zstd' or 'gzip'.
+    #: One of M(CODECS).
     codec: str
     #: Of the library that made it: equal bytes only for equal version, level and threading.
     version: str
@@ -122,36 +127,61 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
 
 def check_format(found: t.Any, newest: int, what: str) -> None:
     """Raise C(BundleError) when *what* was written by a newer collection than this one."""
-    if not isinstance(found, int) or found < 1:
+    if type(found) is not int or found < 1:
         raise ValueError(f"format {found!r}")
     if found > newest:
         raise BundleError(f"{what} has format {found}, this collection reads up to {newest}; upgrade airgap.conda here")
+
+
+def typed(kind: t.Callable[..., Kind], fields: t.Mapping[str, t.Any]) -> Kind:
+    """Return the NamedTuple *kind* of *fields* that were read; C(TypeError) unless they have the declared types."""
+    for name, wanted in t.get_type_hints(kind).items():
+        if type(fields[name]) is not wanted:
+            raise TypeError(f"{name} is no {wanted.__name__}")
+    return kind(**fields)
 
 
 def _manifest(fields: dict[str, t.Any]) -> Manifest:
     return Manifest(
         name=fields["name"],
         content_id=fields["content_id"],
-        needs=Needs(**fields["needs"]),
-        files=Piece(**fields["files"]),
+        needs=typed(Needs, fields["needs"]),
+        files=typed(Piece, fields["files"]),
         tar_sha256=fields["tar"]["sha256"],
         tar_size=fields["tar"]["size"],
-        encodings=tuple(Encoding(**{**each, "piece": Piece(**each["piece"])}) for each in fields["encodings"]),
-        packages=tuple(Package.from_json(each) for each in fields["packages"]),
-        carriers=tuple(fields["carriers"]),
+        encodings=tuple(
+            typed(Encoding, {**each, "piece": typed(Piece, each["piece"])}) for each in _list(fields["encodings"])
+        ),
+        packages=tuple(Package.from_json(each) for each in _list(fields["packages"])),
+        carriers=tuple(_list(fields["carriers"])),
         created=fields["created"],
         spec_sha256=fields["spec_sha256"],
     )
 
 
+def _list(value: t.Any) -> list[t.Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"a {type(value).__name__} is no list")
+    return value
+
+
 def _check(manifest: Manifest) -> None:
-    for piece in (manifest.files, *(encoding.piece for encoding in manifest.encodings)):
-        if "/" in piece.file or not _DIGEST.fullmatch(piece.sha256) or not isinstance(piece.size, int):
+    pieces = (manifest.files, *(encoding.piece for encoding in manifest.encodings))
+    for piece in pieces:
+        if path_fault(piece.file) or "/" in piece.file or not _DIGEST.fullmatch(piece.sha256):
             raise ValueError(f"unusable piece {piece.file!r}")
     for digest in (manifest.content_id, manifest.tar_sha256):
         if not _DIGEST.fullmatch(digest):
             raise ValueError(f"unusable digest {digest!r}")
-    if not NAME.fullmatch(manifest.name):
-        raise ValueError(f"unusable name {manifest.name!r}")
-    if not manifest.encodings:
-        raise ValueError("no archive")
+    for name in (manifest.name, manifest.needs.platform):
+        if not NAME.fullmatch(name):
+            raise ValueError(f"unusable name {name!r}")
+    needs = manifest.needs
+    for size in (manifest.tar_size, needs.size, needs.inodes, needs.prefix_max, *(piece.size for piece in pieces)):
+        if type(size) is not int or size < 0:
+            raise ValueError(f"unusable size {size!r}")
+    for text in (manifest.created, manifest.spec_sha256, *manifest.carriers):
+        if not isinstance(text, str):
+            raise TypeError(f"{text!r} is no text")
+    if not manifest.encodings or any(encoding.codec not in CODECS for encoding in manifest.encodings):
+        raise ValueError("no archive in an encoding that is known here")

@@ -35,6 +35,11 @@ class Offer(t.NamedTuple):
     carriers: t.Tuple[str, ...]
 
     @property
+    def stream(self) -> str:
+        """What tells its stream of pieces from others: one content may have been packed more than once."""
+        return self.pieces[MANIFEST_PIECE].sha256
+
+    @property
     def size(self) -> int:
         """Bytes of the whole stream."""
         return sum(piece.size for piece in self.pieces.values())
@@ -82,10 +87,10 @@ class Order(t.NamedTuple):
 
 def parse_order(fields: t.Mapping[str, t.Any]) -> Order:
     """Make an order of a module's parameters; raise C(DeployError) for what no host can do."""
-    name, envs_dir = fields["name"], fields["envs_dir"].rstrip("/")
+    name, envs_dir = fields["name"], _plain(fields["envs_dir"])
     if not NAME.fullmatch(name):
         raise DeployError(f"{name!r} cannot name an environment; use letters, digits and . _ + -")
-    if not envs_dir.startswith("/"):
+    if not fields["envs_dir"].startswith("/") or not envs_dir:
         raise DeployError(f"env_deploy_envs_dir must be an absolute path of the host, not {fields['envs_dir']!r}")
     health, register = fields.get("health") or {}, fields.get("register") or {}
     return Order(
@@ -101,13 +106,18 @@ def parse_order(fields: t.Mapping[str, t.Any]) -> Order:
             tuple(health.get("imports") or ()), tuple(health.get("commands") or ()), float(health.get("timeout") or 60)
         ),
         register=Registration(
-            conda_root=(register.get("conda_root") or "/opt/conda").rstrip("/"),
+            conda_root=_plain(register.get("conda_root") or "/opt/conda"),
             users=tuple(register.get("users") or ()),
             profile=bool(register.get("profile")),
             commands=tuple(register.get("commands") or ()),
             frozen=bool(register.get("frozen")),
         ),
     )
+
+
+def _plain(path: str) -> str:
+    """Return an absolute *path* in the one form that names are compared in; C(..) stays, as it may follow a link."""
+    return "".join(f"/{part}" for part in path.split("/") if part not in ("", "."))
 
 
 def _offer(fields: t.Mapping[str, t.Any]) -> Offer:

@@ -32,8 +32,10 @@ class Package:
     @classmethod
     def from_json(cls, data: t.Mapping[str, t.Any]) -> Package:
         """Read what M(to_json) wrote; keys of newer versions are ignored, missing ones take their default."""
-        names = [field.name for field in dataclasses.fields(cls)]
-        return cls(**{name: str(data[name]) for name in names if name in data})
+        found = {field.name: data[field.name] for field in dataclasses.fields(cls) if field.name in data}
+        if not all(isinstance(value, str) for value in found.values()):
+            raise TypeError(f"{found!r} is no package")
+        return cls(**found)
 
     def to_json(self) -> dict[str, str]:
         return dataclasses.asdict(self)

@@ -11,7 +11,7 @@ import json
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
-from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import check_format
+from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import check_format, typed
 
 #: Format this collection writes; it reads this one and all older ones.
 FORMAT = 1
@@ -34,6 +34,9 @@ class Item(t.NamedTuple):
     target: str
     #: Made on the host from other files (bytecode), so its absence is no damage.
     derived: bool
+
+
+_TYPES = list(t.get_type_hints(Item).values())
 
 
 class Header(t.NamedTuple):
@@ -70,7 +73,7 @@ def parse_header(line: bytes, where: str) -> Header:
     try:
         fields = json.loads(line)
         check_format(fields["format"], FORMAT, f"the receipt {where}")
-        return Header(**{name: fields[name] for name in Header._fields})
+        return typed(Header, {name: fields[name] for name in Header._fields})
     except (ValueError, KeyError, TypeError) as error:
         raise BundleError(
             f"{where}: the receipt is damaged ({error}); remove the environment and deploy it again"
@@ -83,8 +86,10 @@ def parse_receipt(text: bytes, where: str) -> Receipt:
     header = parse_header(head, where)
     try:
         rows = json.loads(b"[" + b",".join(body.splitlines()) + b"]")
+        if any([type(value) for value in row] != _TYPES for row in rows):
+            raise TypeError("a line has other columns")
         return Receipt(header, {row[0]: Item(*row) for row in rows})
-    except (ValueError, TypeError, IndexError) as error:
+    except (ValueError, TypeError) as error:
         raise BundleError(
             f"{where}: the receipt is damaged ({error}); remove the environment and deploy it again"
         ) from None

@@ -58,7 +58,8 @@ def render_conda_meta(record: dict[str, t.Any]) -> bytes:
 def renew_wheel_record(text: bytes, path: str, digests: Digests) -> bytes:
     """Return the RECORD at *path*, lines it does not concern unchanged."""
     site = posixpath.dirname(posixpath.dirname(path))
-    lines = text.decode("utf-8", "surrogateescape").splitlines(keepends=True)
+    # As bytes, since a name may hold what ends a line in Unicode only.
+    lines = (line.decode("utf-8", "surrogateescape") for line in text.splitlines(keepends=True))
     return "".join(_renewed_line(line, site, digests) for line in lines).encode("utf-8", "surrogateescape")
 
 

@@ -12,8 +12,11 @@ import typing as t
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """Return the numbers in *version*, such as (2, 31)."""
-    return tuple(int(part) for part in re.findall(r"\d+", version))
+    """Return the numbers in *version*, such as (2, 31), without zeros at the end: 12.0 is 12."""
+    found = [int(part) for part in re.findall(r"[0-9]+", version)]
+    while found and not found[-1]:
+        found.pop()
+    return tuple(found)
 
 
 def newest(versions: t.Iterable[str]) -> str:

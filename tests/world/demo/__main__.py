@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import json
+import os
 import re
 import shlex
 import shutil
@@ -46,9 +47,9 @@ KEPT_HERE = {
 LOOK = '. /etc/os-release; echo "$PRETTY_NAME"; command -v conda || echo "no conda"; '
 LOOK += 'bash -c ": </dev/tcp/203.0.113.1/80" 2>&1 | grep -o "Network is unreachable" | head -n 1'
 PANDAS = '. /etc/os-release; echo "$PRETTY_NAME"; '
-PANDAS += '{prefix}/bin/python -c "import pandas; print(pandas.__name__, pandas.__version__)"'
+PANDAS += '{prefix}/bin/python -c "import pandas, sys; print(pandas.__name__, pandas.__version__, sys.prefix)"'
 
-_ANSWER = re.compile(r"^(\w+) \| CHANGED \| rc=0 >>\n(.+)\n(pandas .+)$", re.MULTILINE)
+_ANSWER = re.compile(r"^(\w+) \| CHANGED \| rc=0 >>\n(.+)\n(pandas \S+) (.+)$", re.MULTILINE)
 
 
 class Demo:
@@ -124,12 +125,13 @@ class Demo:
         self._screen.title("4  pandas runs there")
         words = shlex.quote(PANDAS.format(prefix=f"{fleet.environments}/my_env"))
         play = self._screen.type(f"ansible all -i {fleet.inventory} -m ansible.builtin.shell -a {words}")
-        answers = {name: (release, pandas) for name, release, pandas in _ANSWER.findall(play.output)}
+        answers = {name: rest for name, *rest in _ANSWER.findall(play.output)}
         silent = [name for name in NAMES if name not in answers]
         if silent:
             raise DemoError(f"pandas did not run on {', '.join(silent)}")
         for name in NAMES:
-            self._note("pandas", self._screen.seconds, f"{name}: {answers[name][1]} on {answers[name][0]}")
+            release, version, prefix = answers[name]
+            self._note("pandas", self._screen.seconds, f"{name}: {version} on {release}, from {prefix}")
 
     def _rollout_again(self, fleet: Hosts, command: str) -> None:
         self._screen.title("5  The same rollout again has nothing to do")
@@ -160,23 +162,23 @@ def _require(play: Play, changed: int, complaint: str) -> None:
 def _scratch(*, keep: bool) -> Iterator[None]:
     """The scratch directory, new and ours alone."""
     SCRATCH.parent.mkdir(exist_ok=True)
-    with (SCRATCH.parent / ".demo.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DemoError(f"another demonstration runs in {SCRATCH}") from None
-        _remove()
-        for directory in KEPT_HERE.values():
-            (SCRATCH / directory).mkdir(parents=True, exist_ok=True)
-        try:
-            yield
-        finally:
-            # Whoever is impatient now would keep what is to go.
-            for number in SIGNALS:
-                signal.signal(number, signal.SIG_IGN)
-            kin.end_all()
-            if not keep:
-                _remove()
+    # Locked as long as this process lives.
+    try:
+        fcntl.flock(os.open(SCRATCH.parent, os.O_RDONLY | os.O_CLOEXEC), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DemoError(f"another demonstration runs in {SCRATCH}") from None
+    _remove()
+    for directory in KEPT_HERE.values():
+        (SCRATCH / directory).mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        # Whoever is impatient now would keep what is to go.
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        kin.end_all()
+        if not keep:
+            _remove()
 
 
 def _remove() -> None:
@@ -185,6 +187,7 @@ def _remove() -> None:
 
 
 def _interrupt(_number: int, _frame: object) -> None:
+    print("\ndemo: interrupted; ends what runs and removes build/demo", file=sys.stderr)
     raise KeyboardInterrupt
 
 
@@ -208,7 +211,7 @@ def main() -> int:
         with _scratch(keep=keep):
             Demo(_set_up()).run()
     except KeyboardInterrupt:
-        print("\ndemo: interrupted; nothing is left running", file=sys.stderr)
+        print("demo: ended; nothing runs on", file=sys.stderr)
         return 130
     except (DemoError, WorldError, OSError) as error:
         print(f"\ndemo: {error}", file=sys.stderr)

@@ -1,0 +1,723 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.airgap.conda.plugins.module_utils._host import deployment, switching
+from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import decoders
+from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
+from ansible_collections.airgap.conda.plugins.module_utils._host.host import reconcile
+from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
+from ansible_collections.airgap.conda.plugins.module_utils._host.registering import Registrar
+from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
+from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
+from ansible_collections.airgap.conda.plugins.module_utils._model.files import GENERATION_MARKER
+from ansible_collections.airgap.conda.plugins.module_utils._model.registration import Scope
+from unit.plugins.module_utils._host.tiny import TinyBundle, make_bundle, snapshot, tool_members
+
+ME = pwd.getpwuid(os.geteuid()).pw_name
+
+Fields = t.Dict[str, t.Any]
+
+
+class Site:
+    """One host, and a controller that sends it bundles in small parts."""
+
+    #: Bytes.
+    part_size = 300
+
+    def __init__(self, top: Path) -> None:
+        self.top = top
+        self.home = top / "home"
+        self.envs = top / "conda/envs"
+        self.prefix = self.envs / "ml"
+        self.store = Store(str(self.envs), "ml")
+        self.home.mkdir()
+        self.envs.mkdir(parents=True)
+
+    def order(self, *bundles: TinyBundle, **fields: t.Any) -> Fields:
+        """Return an order as the module gets it; registration stays within the site."""
+        register = {"conda_root": str(self.top / "conda"), "commands": ["tool"], **fields.pop("register", {})}
+        return {
+            "name": "ml",
+            "envs_dir": str(self.envs),
+            "state": "present" if bundles else "absent",
+            "offers": {bundle.manifest.needs.platform: bundle.offer for bundle in bundles},
+            "verify": "quick",
+            "bytecode": False,
+            "register": register,
+            **fields,
+        }
+
+    def run(self, *orders: Fields, parts: t.Sequence[Fields] = (), check_mode: bool = False) -> Fields:
+        """Execute the module once."""
+        with Progress() as progress, contextlib.ExitStack() as locks:
+            return reconcile(orders, parts, check_mode, progress, locks)
+
+    def part(self, stream: bytes, awaited: Fields, size: int = 0) -> Fields:
+        """Put the awaited part on the host."""
+        data = stream[awaited["offset"] : awaited["offset"] + (size or self.part_size)]
+        path = self.top / "part"
+        path.write_bytes(data)
+        sha256 = hashlib.sha256(data).hexdigest()
+        return {"stream": awaited["stream"], "path": str(path), "offset": awaited["offset"], "sha256": sha256}
+
+    def present(self, bundle: TinyBundle, **fields: t.Any) -> list[Fields]:
+        """Execute the module and send what it awaits until it awaits nothing; return all results."""
+        order, stream = self.order(bundle, **fields), bundle.stream
+        results = [self.run(order)]
+        while results[-1]["awaited"]:
+            (awaited,) = results[-1]["awaited"]
+            results.append(self.run(order, parts=[self.part(stream, awaited)]))
+        return results
+
+    def tree(self) -> Fields:
+        """Return what is live, but for the name of the generation."""
+        found = snapshot(self.prefix)
+        found.pop(GENERATION_MARKER, None)
+        return found
+
+    def output(self) -> str:
+        """Return what the tool says, as users run it."""
+        return subprocess.run(
+            [self.home / ".local/bin/tool"], stdout=subprocess.PIPE, universal_newlines=True, check=True
+        ).stdout
+
+    def generations(self) -> list[str]:
+        return sorted(os.listdir(self.store.path("generations", "")))
+
+    def assert_settled(self, *orders: Fields) -> None:
+        """One more run finds nothing to do and writes nothing, not even in the store."""
+        before = snapshot(self.top), stat_index(str(self.top))
+        result = self.run(*orders)
+        assert (result["changed"], result["actions"], result["awaited"]) == (False, [], [])
+        assert (snapshot(self.top), stat_index(str(self.top))) == before
+        assert not os.path.exists(self.store.staging)
+        if self.store.exists:
+            assert os.listdir(self.store.path("incoming", "")) == []
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    top = tmp_path / "site"
+    top.mkdir()
+    site = Site(top)
+    # Whole disks are not waited for: no power is lost here.
+    monkeypatch.setattr(deployment, "sync", lambda _path: None)
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
+    monkeypatch.setattr(deployment, "scope_of", lambda _order: Scope(False, str(site.home), {ME: str(site.home)}))
+    return site
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> TinyBundle:
+    return make_bundle(tmp_path / "1.0", tool_members("1.0"))
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> TinyBundle:
+    return make_bundle(tmp_path / "2.0", tool_members("2.0"))
+
+
+def test_the_whole_life_of_an_environment(site: Site, one: TinyBundle, two: TinyBundle) -> None:
+    site.present(one)
+    assert site.output() == f"1.0 at {site.prefix}\n"
+    site.assert_settled(site.order(one))
+    old = site.tree()
+
+    last = site.present(two)[-1]
+    assert last["environments"][0]["generation"] == f"0002-{two.manifest.content_id[:12]}"
+    assert site.output() == f"2.0 at {site.prefix}\n"
+    assert site.generations() == [f"0001-{one.manifest.content_id[:12]}"]
+    kept = snapshot(site.store.path("generations", site.generations()[0]))
+    assert {path: state for path, state in kept.items() if path != GENERATION_MARKER} == old
+    site.assert_settled(site.order(two))
+
+    (site.prefix / "bin/tool").write_text("#!/bin/sh\necho broken\n")
+    (site.prefix / "lib/libtool.so").unlink()
+    results = site.present(two)
+    assert results[0]["actions"] == [
+        f"put back lib/libtool.so (missing) at {site.prefix}",
+        f"put back bin/tool (modified) at {site.prefix}",
+        f"link {site.home}/.local/bin/tool to {site.prefix}/bin/tool",
+    ]
+    assert site.output() == f"2.0 at {site.prefix}\n"
+    assert site.generations() == [f"0001-{one.manifest.content_id[:12]}"]
+    site.assert_settled(site.order(two))
+
+    result = site.run(site.order())
+    assert result["changed"]
+    assert os.listdir(site.envs) == []
+    assert not (site.home / ".local/bin/tool").is_symlink()
+    site.assert_settled(site.order())
+
+
+def test_the_first_execution_says_what_it_awaits(site: Site, one: TinyBundle) -> None:
+    result = site.run(site.order(one))
+    assert result["awaited"] == [
+        {"stream": one.pieces["manifest"].sha256, "offset": 0, "decoders": deployment.decoders()}
+    ]
+    assert result["environments"][0]["content_id"] == ""
+    assert not site.prefix.exists()
+
+
+def test_what_was_sent_before_is_not_sent_again(site: Site, one: TinyBundle) -> None:
+    first = site.run(site.order(one))
+    site.run(site.order(one), parts=[site.part(one.stream, first["awaited"][0], 200)])
+    assert site.run(site.order(one))["awaited"][0]["offset"] == 200
+
+
+def test_check_mode_writes_nothing_and_says_the_same(site: Site, one: TinyBundle, two: TinyBundle) -> None:
+    for bundle in (one, two):
+        before = snapshot(site.top), stat_index(str(site.top))
+        predicted = site.run(site.order(bundle), check_mode=True)
+        assert (snapshot(site.top), stat_index(str(site.top))) == before
+        done = site.present(bundle)
+        assert predicted["changed"] and predicted["actions"] == done[0]["actions"] == done[-1]["actions"]
+    predicted = site.run(site.order(), check_mode=True)
+    assert site.prefix.exists()
+    assert predicted["actions"] == site.run(site.order())["actions"]
+
+
+def test_packages_of_before_are_told_for_the_difference(site: Site, one: TinyBundle, two: TinyBundle) -> None:
+    assert site.present(one)[0]["environments"][0]["packages_before"] == []
+    row = site.present(two)[0]["environments"][0]
+    assert [package["version"] for package in row["packages_before"]] == ["1.0"]
+    assert (row["wanted"], row["content_id"]) == (two.manifest.content_id, one.manifest.content_id)
+
+
+def test_gzip_is_awaited_where_nothing_decodes_zstd(
+    site: Site, tmp_path: Path, one: TinyBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deployment, "decoders", lambda: ["gzip"])
+    first = site.run(site.order(one))
+    site.run(site.order(one), parts=[site.part(one.stream, first["awaited"][0])])
+    assert site.run(site.order(one))["awaited"][0] == {
+        "stream": one.pieces["manifest"].sha256,
+        "offset": 0,
+        "decoders": ["gzip"],
+    }
+    site.present(make_bundle(tmp_path / "gz", tool_members("1.0"), codec="gzip"))
+    assert site.output() == f"1.0 at {site.prefix}\n"
+    site.assert_settled(site.order(one))
+
+
+# --- what is not ours -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: path.mkdir(),
+        lambda path: (path / "conda-meta").mkdir(parents=True),
+        lambda path: path.write_text("file"),
+        lambda path: path.symlink_to("/nonexistent"),
+        lambda path: (
+            (path / "conda-meta").mkdir(parents=True),
+            (path / GENERATION_MARKER).write_text("0001-0123456789ab"),
+        ),
+    ],
+)
+def test_a_prefix_of_someone_else_is_left_as_it_is(
+    site: Site, one: TinyBundle, make: t.Callable[[Path], object]
+) -> None:
+    make(site.prefix)
+    before = snapshot(site.top)
+    with pytest.raises(DeployError, match=r"exists and was not deployed by airgap\.conda; it is left as it is"):
+        site.run(site.order(one))
+    with pytest.raises(DeployError, match=r"has no receipt of airgap\.conda, so it is not removed"):
+        site.run(site.order())
+    assert snapshot(site.top) == before
+
+
+@pytest.mark.parametrize("verify", ["receipt", "quick", "full"])
+def test_files_of_someone_else_refuse_removal_at_any_depth(site: Site, one: TinyBundle, verify: str) -> None:
+    site.present(one)
+    (site.prefix / "lib/mine").write_text("mine")
+    for _again in range(2):
+        # A run in between must not make them ours.
+        result = site.run(site.order(one))
+        assert result["environments"][0]["unexpected"] == ["lib/mine"]
+    with pytest.raises(DeployError, match=r"holds files that airgap\.conda did not deploy: lib/mine;"):
+        site.run(site.order(verify=verify))
+    assert (site.prefix / "lib/mine").read_text() == "mine"
+    (site.prefix / "lib/mine").unlink()
+    site.run(site.order(verify=verify))
+    assert not site.prefix.exists()
+
+
+def test_an_upgrade_or_repair_keeps_the_tree_with_files_of_someone_else(
+    site: Site, one: TinyBundle, two: TinyBundle
+) -> None:
+    site.present(one)
+    (site.prefix / "lib/mine").write_text("mine")
+    (site.prefix / "bin/tool").unlink()
+    site.present(one)
+    assert not (site.prefix / "lib/mine").exists()
+    (site.prefix / "lib/mine").write_text("mine too")
+    site.present(two)
+    kept = [Path(site.store.path("generations", name)) / "lib/mine" for name in site.generations()]
+    assert [path.read_text() for path in kept] == ["mine", "mine too"]
+
+
+def test_a_command_of_someone_else_is_told_before_anything_is_done(site: Site, one: TinyBundle) -> None:
+    (site.home / ".local/bin").mkdir(parents=True)
+    (site.home / ".local/bin/tool").write_text("mine")
+    with pytest.raises(DeployError, match=r"^ml: .*/tool exists and is not ours"):
+        site.run(site.order(one))
+    assert not site.store.exists
+
+
+# --- what keeps a host from it --------------------------------------------------------------------------------------
+
+
+def test_everything_against_every_environment_is_told_at_once(site: Site, tmp_path: Path, one: TinyBundle) -> None:
+    unfit = make_bundle(tmp_path / "unfit", tool_members("3.0"), {"glibc": "99.1", "cuda": "99.2", "prefix_max": 5})
+    (site.envs / "foreign").mkdir()
+    with pytest.raises(DeployError) as caught:
+        site.run(site.order(one), site.order(unfit, name="unfit"), site.order(one, name="foreign"))
+    told = str(caught.value)
+    assert all(
+        word in told for word in ("glibc 99.1", "CUDA 99.2", "can carry 5 at most", "foreign exists and was not")
+    )
+    assert "\n" not in told
+    assert not site.store.exists and not site.prefix.exists()
+
+
+def test_a_bundle_for_another_platform_is_told(site: Site, tmp_path: Path, one: TinyBundle) -> None:
+    foreign = [make_bundle(tmp_path / name, tool_members(name), {"platform": name}) for name in ("linux-0", "linux-1")]
+    with pytest.raises(DeployError, match="this host is"):
+        site.run(site.order(foreign[0]))
+    with pytest.raises(DeployError, match=r"there is no bundle for .*, only for linux-0 or linux-1"):
+        site.run(site.order(*foreign))
+    assert site.run(site.order(foreign[0], one))["awaited"][0]["stream"] == one.pieces["manifest"].sha256
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_the_owner_is_that_of_the_order_and_stays(site: Site, one: TinyBundle, two: TinyBundle) -> None:
+    def owners() -> set[tuple[int, int]]:
+        paths = [site.prefix, *site.prefix.rglob("*")]
+        return {(path.lstat().st_uid, path.lstat().st_gid) for path in paths}
+
+    nobody = pwd.getpwnam("nobody")
+    site.present(one)
+    assert owners() == {(0, 0)}
+    actions = site.present(one, owner="nobody", group="0")[0]["actions"]
+    assert actions[0] == f"change the owner from 0:0 to {nobody.pw_uid}:0 at {site.prefix}"
+    assert owners() == {(nobody.pw_uid, 0)}
+    site.present(two)
+    assert owners() == {(nobody.pw_uid, 0)}
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"owner": "no-such-user"}, "env_deploy_owner names no-such-user, who has no account on this host"),
+        ({"group": "no-such-group"}, "env_deploy_group names no-such-group, which is no group of this host"),
+        ({"name": "../x"}, "cannot name an environment"),
+    ],
+)
+def test_orders_that_no_host_can_carry_out_are_refused(
+    site: Site, one: TinyBundle, fields: Fields, reason: str
+) -> None:
+    with pytest.raises(DeployError, match=reason):
+        site.run(site.order(one, **fields))
+
+
+# --- damage on the way and on the host ------------------------------------------------------------------------------
+
+
+def test_a_damaged_archive_leaves_what_is_live_and_is_sent_again(
+    site: Site, tmp_path: Path, one: TinyBundle, two: TinyBundle
+) -> None:
+    site.present(one)
+    live = site.tree()
+    good = two.archive.read_bytes()
+    two.archive.write_bytes(good[:-100] + b"x" * 100)
+    with pytest.raises(DeployError, match="the archive is damaged") as caught:
+        site.present(two)
+    assert "\n" not in str(caught.value)
+    assert site.tree() == live
+    assert os.listdir(site.store.path("incoming", "")) == []
+    two.archive.write_bytes(good)
+    site.present(two)
+    assert site.output() == f"2.0 at {site.prefix}\n"
+    site.assert_settled(site.order(two))
+
+
+def test_a_file_list_of_other_content_is_refused(site: Site, one: TinyBundle, two: TinyBundle) -> None:
+    order = site.order(one)
+    (offer,) = order["offers"].values()
+    offer["pieces"]["files"] = two.offer["pieces"]["files"]
+    stream = b"".join(
+        (one.path / "manifest.json", two.path / "files.jsonl.gz", one.archive)[index].read_bytes() for index in range(3)
+    )
+    awaited = site.run(order)["awaited"][0]
+    with pytest.raises(DeployError, match="the file list is not that of the content id"):
+        site.run(order, parts=[site.part(stream, awaited, len(stream))])
+    assert not site.prefix.exists()
+
+
+def test_a_file_list_that_is_not_packed_is_refused(site: Site, one: TinyBundle) -> None:
+    order = site.order(one)
+    (offer,) = order["offers"].values()
+    junk = b"no gzip"
+    offer["pieces"]["files"] = {"file": "files", "size": len(junk), "sha256": hashlib.sha256(junk).hexdigest()}
+    stream = (one.path / "manifest.json").read_bytes() + junk + one.archive.read_bytes()
+    awaited = site.run(order)["awaited"][0]
+    with pytest.raises(DeployError, match="the file list is damaged") as caught:
+        site.run(order, parts=[site.part(stream, awaited, len(stream))])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_part_that_nothing_awaits_is_refused(site: Site, one: TinyBundle) -> None:
+    awaited = site.run(site.order(one))["awaited"][0]
+    with pytest.raises(DeployError, match="nothing awaits the part for byte 5 that was sent; run again"):
+        site.run(site.order(one), parts=[site.part(one.stream, {**awaited, "offset": 5})])
+
+
+def test_a_damaged_receipt_is_told(site: Site, one: TinyBundle) -> None:
+    site.present(one)
+    path = Path(site.store.path("receipts", os.listdir(site.store.path("receipts", ""))[0]))
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(DeployError, match=r"the receipt is damaged \(.*\); remove the environment and deploy it again"):
+        site.run(site.order(one))
+
+
+@pytest.mark.parametrize("verify", ["receipt", "quick", "full"])
+def test_damage_is_found_at_the_depth_that_is_asked_for(site: Site, one: TinyBundle, verify: str) -> None:
+    site.present(one)
+    (site.prefix / "bin/tool").write_text("broken")
+    assert site.run(site.order(one, verify=verify), check_mode=True)["changed"] == (verify != "receipt")
+
+
+# --- health ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_unhealthy_first_deployment_leaves_nothing_live(site: Site, one: TinyBundle) -> None:
+    health = {"commands": ["echo it is; echo broken; exit 3"]}
+    with pytest.raises(DeployError, match=r"^health: `echo it is; echo broken; exit 3` ended with 3: it is | broken$"):
+        site.present(one, health=health)
+    assert not site.prefix.exists()
+    assert not (site.home / ".local/bin/tool").is_symlink()
+    site.present(one)
+    assert site.output() == f"1.0 at {site.prefix}\n"
+    site.assert_settled(site.order(one))
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_an_unhealthy_upgrade_leaves_the_old_generation_live(
+    site: Site, one: TinyBundle, two: TinyBundle, monkeypatch: pytest.MonkeyPatch, exchange: bool
+) -> None:
+    if not exchange:
+        monkeypatch.setattr(switching, "exchange", lambda _one, _other: False)
+    site.present(one)
+    live = snapshot(site.prefix)
+    with pytest.raises(DeployError, match=r"^health: `tool \| grep 1\.0` ended with 1"):
+        site.present(two, health={"commands": ["tool | grep 1.0"]})
+    assert snapshot(site.prefix) == live
+    assert site.generations() == []
+    # What was sent stays for another try until something else is wanted.
+    assert not site.run(site.order(one))["changed"]
+    site.assert_settled(site.order(one))
+
+
+# --- several environments -------------------------------------------------------------------------------------------
+
+
+def test_environments_of_one_bundle_share_what_is_sent(site: Site, one: TinyBundle) -> None:
+    orders = [site.order(one), site.order(one, name="other", register={"commands": []})]
+    first = site.run(*orders)
+    assert len(first["awaited"]) == 2 and first["awaited"][0] == first["awaited"][1]
+    site.run(*orders, parts=[site.part(one.stream, first["awaited"][0], len(one.stream))])
+    for name in ("ml", "other"):
+        assert (site.envs / name / "bin/tool").exists()
+    site.assert_settled(*orders)
+
+
+def test_an_environment_that_is_absent_anyway_has_no_part_in_anothers_deployment(site: Site, one: TinyBundle) -> None:
+    absent = site.order(name="gone", register={"commands": []})
+    orders = [site.order(one), absent]
+    result = site.run(*orders)
+    while result["awaited"]:
+        result = site.run(*orders, parts=[site.part(one.stream, result["awaited"][0])])
+    assert [row["changed"] for row in result["environments"]] == [True, False]
+    assert sorted(os.listdir(site.envs / ".airgap")) == ["ml"]
+    assert result["environments"][1]["prefix"] == str(site.envs / "gone")
+    site.assert_settled(*orders)
+
+
+# --- registration ---------------------------------------------------------------------------------------------------
+
+
+def test_registration_alone_is_put_and_taken_without_a_switch(site: Site, one: TinyBundle) -> None:
+    site.present(one, register={"commands": []})
+    generation = (site.prefix / GENERATION_MARKER).read_text()
+    register = {"commands": ["tool"], "users": [ME], "frozen": True}
+    (result,) = site.present(one, register=register)
+    assert result["actions"] == [
+        f"add {site.prefix} to {site.home}/.conda/environments.txt",
+        f"link {site.home}/.local/bin/tool to {site.prefix}/bin/tool",
+        f"write {site.prefix}/conda-meta/frozen",
+        f"write {site.prefix}/lib/python3.11/EXTERNALLY-MANAGED",
+    ]
+    site.assert_settled(site.order(one, register=register))
+    (result,) = site.present(one, register={"commands": []})
+    assert len(result["actions"]) == 4
+    assert not (site.prefix / "conda-meta/frozen").exists()
+    assert (site.home / ".conda/environments.txt").read_text() == ""
+    assert (site.prefix / GENERATION_MARKER).read_text() == generation
+    site.assert_settled(site.order(one, register={"commands": []}))
+
+
+def test_registration_goes_with_an_upgrade_and_with_the_environment(
+    site: Site, one: TinyBundle, two: TinyBundle
+) -> None:
+    register = {"commands": ["tool"], "users": [ME], "frozen": True}
+    site.present(one, register=register)
+    site.present(two, register=register)
+    assert (site.prefix / "conda-meta/frozen").exists()
+    assert (site.prefix / "lib/python3.11/EXTERNALLY-MANAGED").exists()
+    site.assert_settled(site.order(two, register=register))
+    site.run(site.order())
+    assert (site.home / ".conda/environments.txt").read_text() == ""
+    assert os.listdir(site.home / ".local/bin") == []
+
+
+# --- interruption ---------------------------------------------------------------------------------------------------
+
+#: What puts names on disk or takes them off; a run may be killed before each of them.
+EFFECTS = ("mkdir", "rename", "replace", "unlink", "rmdir", "symlink")
+
+#: How a killed child ends.
+KILLED = 99
+
+
+def killed(work: t.Callable[[], object], effects: int) -> bool:
+    """Do *work* in a child that dies before its effect of that number; return whether it came that far."""
+    child = os.fork()
+    if not child:
+        try:
+            _count_effects(effects)
+            work()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    code = os.waitpid(child, 0)[1] >> 8
+    assert code in (0, KILLED)
+    return code == KILLED
+
+
+def _count_effects(left: int) -> None:
+    def counted(effect: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
+        def call(*arguments: t.Any, **options: t.Any) -> t.Any:
+            nonlocal left
+            if not left:
+                os._exit(KILLED)
+            left -= 1
+            return effect(*arguments, **options)
+
+        return call
+
+    for name in EFFECTS:
+        setattr(os, name, counted(getattr(os, name)))
+    switching.exchange = counted(switching.exchange)
+
+
+REGISTER = {"commands": ["tool"], "users": [ME], "frozen": True}
+
+
+def arrived(site: Site, bundle: TinyBundle) -> list[Fields]:
+    """Return the part that makes what has arrived of *bundle* complete."""
+    (awaited,) = site.run(site.order(bundle, register=REGISTER))["awaited"]
+    return [site.part(bundle.stream, awaited, len(bundle.stream))]
+
+
+def without_marks(tree: Fields) -> Fields:
+    marks = ("conda-meta/frozen", "lib/python3.11/EXTERNALLY-MANAGED")
+    return {path: state for path, state in tree.items() if not path.startswith(marks)}
+
+
+def finished(site: Site, bundle: TinyBundle, tree: Fields) -> None:
+    """Assert that the next run ends what was begun."""
+    site.part_size = len(bundle.stream)
+    site.present(bundle, register=REGISTER)
+    assert site.tree() == tree
+    assert site.output() == f"{bundle.path.name} at {site.prefix}\n"
+    site.assert_settled(site.order(bundle, register=REGISTER))
+    assert not [name for name in site.generations() if name == "aside"]
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_an_upgrade_that_is_killed_anywhere_leaves_old_or_new_and_is_finished(
+    site: Site, one: TinyBundle, two: TinyBundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, exchange: bool
+) -> None:
+    if not exchange:
+        monkeypatch.setattr(switching, "exchange", lambda _one, _other: False)
+    site.present(two, register=REGISTER)
+    new = site.tree()
+    site.run(site.order())
+    site.present(one, register=REGISTER)
+    old = site.tree()
+    shutil.copytree(site.top, tmp_path / "before", symlinks=True)
+    seen, effects = set(), 0
+    while True:
+        parts = arrived(site, two)
+        came_so_far = killed(lambda: site.run(site.order(two, register=REGISTER), parts=parts), effects)
+        if site.prefix.exists():
+            found = without_marks(site.tree())
+            assert found in (without_marks(old), without_marks(new)), effects
+            seen.add("old" if found == without_marks(old) else "new")
+        else:
+            assert not exchange
+            seen.add("between")
+        finished(site, two, new)
+        if not came_so_far:
+            break
+        shutil.rmtree(site.top)
+        shutil.copytree(tmp_path / "before", site.top, symlinks=True)
+        # Within staging one moment is like another.
+        effects += 1 if effects >= 15 else 5
+    assert effects > 30
+    assert seen == {"old", "new"} | (set() if exchange else {"between"})
+
+
+def test_a_first_deployment_that_is_killed_anywhere_leaves_nothing_or_all_and_is_finished(
+    site: Site, one: TinyBundle
+) -> None:
+    site.present(one, register=REGISTER)
+    whole = site.tree()
+    site.run(site.order())
+    effects, came_so_far = 0, True
+    while came_so_far:
+        parts = arrived(site, one)
+        came_so_far = killed(lambda: site.run(site.order(one, register=REGISTER), parts=parts), effects)
+        assert not site.prefix.exists() or without_marks(site.tree()) == without_marks(whole)
+        finished(site, one, whole)
+        site.run(site.order())
+        assert os.listdir(site.envs) == []
+        effects += 3
+
+
+def test_a_removal_that_is_killed_anywhere_is_finished(site: Site, one: TinyBundle, two: TinyBundle) -> None:
+    effects, came_so_far = 0, True
+    while came_so_far:
+        site.present(one, register=REGISTER)
+        site.present(two, register=REGISTER)
+        whole = site.tree()
+        came_so_far = killed(lambda: site.run(site.order()), effects)
+        assert not site.prefix.exists() or without_marks(site.tree()) == without_marks(whole)
+        site.run(site.order())
+        assert os.listdir(site.envs) == []
+        assert os.listdir(site.home / ".local/bin") == []
+        site.assert_settled(site.order())
+        effects += 5
+
+
+def test_a_repair_that_is_killed_anywhere_is_finished(site: Site, one: TinyBundle) -> None:
+    site.present(one, register=REGISTER)
+    whole = site.tree()
+    effects, came_so_far = 0, True
+    while came_so_far:
+        (site.prefix / "bin/tool").write_text("broken")
+        parts = arrived(site, one)
+        came_so_far = killed(lambda: site.run(site.order(one, register=REGISTER), parts=parts), effects)
+        finished(site, one, whole)
+        effects += 3
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (deployment, "parse_files"),
+        (deployment, "relocate_bytecode"),
+        (deployment, "sync"),
+        (deployment, "switch"),
+        (deployment, "check_health"),
+        (deployment, "stat_index"),
+        (Deployment, "_put_old_away"),
+        (Deployment, "_refresh_index"),
+        (Registrar, "apply"),
+        (Store, "write_receipt"),
+        (Store, "write_index"),
+    ],
+)
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt(), DeployError("refused")])
+def test_a_step_that_fails_leaves_old_or_new_and_the_next_run_finishes(
+    site: Site,
+    one: TinyBundle,
+    two: TinyBundle,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: t.Any,
+    name: str,
+    error: BaseException,
+) -> None:
+    site.present(two, register=REGISTER)
+    new = site.tree()
+    site.run(site.order())
+    site.present(one, register=REGISTER)
+    old = site.tree()
+    parts = arrived(site, two)
+
+    def fail(*_arguments: t.Any, **_options: t.Any) -> t.NoReturn:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, name, fail)
+        with pytest.raises(type(error)):
+            site.run(site.order(two, register=REGISTER), parts=parts)
+    assert without_marks(site.tree()) in (without_marks(old), without_marks(new))
+    finished(site, two, new)
+
+
+def test_what_an_interrupted_run_left_is_said(site: Site, one: TinyBundle, two: TinyBundle) -> None:
+    site.present(one)
+    os.makedirs(os.path.join(site.store.staging, "half"))
+    last = site.present(two)[0]
+    assert last["environments"][0]["recovered"] == [f"what an interrupted deployment of {site.prefix} left was removed"]
+
+
+def test_health_is_checked_after_an_interrupted_switch_too(
+    site: Site, one: TinyBundle, two: TinyBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.present(one)
+    with monkeypatch.context() as patched:
+        patched.setattr(deployment, "check_health", lambda *_arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            site.present(two, health={"commands": ["tool | grep 1.0"]})
+    assert site.output() == f"2.0 at {site.prefix}\n"
+    for _again in range(2):
+        with pytest.raises(DeployError, match="^health: "):
+            site.present(two, health={"commands": ["tool | grep 1.0"]})
+    site.present(two, health={"commands": ["tool | grep 2.0"]})
+    site.assert_settled(site.order(two))
+
+
+def test_a_stream_that_nothing_awaits_any_more_is_removed(site: Site, one: TinyBundle, two: TinyBundle) -> None:
+    site.present(one)
+    awaited = site.run(site.order(two))["awaited"][0]
+    site.run(site.order(two), parts=[site.part(two.stream, awaited)])
+    assert os.listdir(site.store.path("incoming", "")) != []
+    assert not site.run(site.order(one))["changed"]
+    site.assert_settled(site.order(one))
+
+
+def test_the_manifest_of_each_generation_is_kept(site: Site, one: TinyBundle, two: TinyBundle) -> None:
+    site.present(one)
+    site.present(two)
+    manifests = Path(site.store.path("manifests", ""))
+    kept = [json.loads(path.read_text())["content_id"] for path in sorted(manifests.iterdir())]
+    assert kept == [one.manifest.content_id, two.manifest.content_id]

@@ -1,0 +1,95 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.airgap.conda.plugins.module_utils._host.tree import parse_stat_index, stat_index
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "tree"
+    (root / "lib/sub").mkdir(parents=True)
+    (root / "lib/a").write_text("a")
+    (root / "lib/caf\udce9\n").write_text("odd")
+    (root / "lib/link").symlink_to("a")
+    (root / "lib-b").write_text("b")
+    return root
+
+
+def test_the_index_holds_each_path_and_what_lstat_says(root: Path) -> None:
+    found = parse_stat_index(stat_index(str(root)))
+    assert set(found) == {"lib", "lib/sub", "lib/a", "lib/caf\udce9\n", "lib/link", "lib-b"}
+    status = (root / "lib/a").lstat()
+    assert found["lib/a"] == (
+        status.st_mode,
+        status.st_uid,
+        status.st_gid,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
+    assert found["lib"] == ((root / "lib").stat().st_mode, (root / "lib").stat().st_uid, (root / "lib").stat().st_gid)
+    assert found["lib/link"][4] == len("a")
+
+
+def test_the_index_of_an_unchanged_tree_is_the_same_also_after_a_rename_of_it(root: Path) -> None:
+    before = stat_index(str(root))
+    assert stat_index(str(root)) == before
+    root.rename(root.parent / "moved")
+    assert stat_index(str(root.parent / "moved")) == before
+
+
+def rewrite_keeping_times(path: Path) -> None:
+    status = path.stat()
+    # A file system need not tell two moments apart.
+    time.sleep(0.02)
+    path.write_text("x")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: (root / "lib/a").chmod(0o600),
+        lambda root: rewrite_keeping_times(root / "lib/a"),
+        lambda root: (root / "lib/a").unlink(),
+        lambda root: (root / "lib/new").touch(),
+        lambda root: (root / "lib/sub").rmdir(),
+        lambda root: (root / "lib/sub").chmod(0o700),
+        lambda root: (root / "lib/new").mkdir(),
+        lambda root: (root / "lib/a").rename(root / "lib/c"),
+        lambda root: os.replace(root / "lib-b", root / "lib/a"),
+        lambda root: ((root / "lib/link").unlink(), (root / "lib/link").symlink_to("b")),
+        lambda root: os.link(root / "lib/a", root.parent / "outside"),
+    ],
+)
+def test_each_change_changes_the_index(root: Path, change: t.Callable[[Path], object]) -> None:
+    before = stat_index(str(root))
+    change(root)
+    assert stat_index(str(root)) != before
+
+
+def test_an_empty_tree_has_an_index(tmp_path: Path) -> None:
+    assert parse_stat_index(stat_index(str(tmp_path))) == {}
+
+
+@pytest.mark.parametrize("index", [b"", b"5", b"5\0", b"5\0path\0no numbers\0", b"garbage"])
+def test_of_a_damaged_index_nothing_is_believed(index: bytes) -> None:
+    assert parse_stat_index(index) == {}
+
+
+def test_of_a_cut_index_what_is_whole_is_believed(root: Path) -> None:
+    index = stat_index(str(root))
+    whole = parse_stat_index(index)
+    for length in range(len(index)):
+        cut = parse_stat_index(index[:length])
+        assert cut.items() <= whole.items(), length

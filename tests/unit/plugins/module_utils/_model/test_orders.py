@@ -1,0 +1,114 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
+from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import Needs, Piece
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
+    Health,
+    Offer,
+    Order,
+    Registration,
+    parse_order,
+)
+
+#: As the module's argument spec gives it, nothing said but what must be.
+LEAST: dict[str, t.Any] = {
+    "name": "ml",
+    "envs_dir": "/opt/conda/envs",
+    "state": "present",
+    "owner": None,
+    "group": None,
+    "verify": "quick",
+    "bytecode": True,
+    "health": None,
+    "register": None,
+    "offers": None,
+}
+
+OFFER = {
+    "content_id": "0" * 64,
+    "needs": {"platform": "linux-64", "glibc": "", "cuda": "", "prefix_max": 255, "size": 1, "inodes": 1},
+    "pieces": {
+        "manifest": {"file": "manifest.json", "size": 3, "sha256": "a"},
+        "files": {"file": "files.jsonl.gz", "size": 4, "sha256": "b"},
+        "archive": {"file": "archive.tar.zst", "size": 5, "sha256": "c"},
+    },
+    "codec": "zstd",
+    "carriers": ["bin/activate"],
+}
+
+
+def test_what_is_not_said_takes_its_default() -> None:
+    assert parse_order(LEAST) == Order(
+        name="ml",
+        envs_dir="/opt/conda/envs",
+        state="present",
+        offers={},
+        owner="",
+        group="",
+        verify="quick",
+        bytecode=True,
+        health=Health(),
+        register=Registration("/opt/conda", (), False, (), False),
+    )
+
+
+def test_everything_that_can_be_said_is_taken() -> None:
+    register = {"conda_root": "/c/", "users": ["ann"], "profile": True, "commands": ["x"], "frozen": True}
+    health = {"imports": ["numpy"], "commands": ["x --version"], "timeout": 5}
+    order = parse_order(
+        {
+            **LEAST,
+            "owner": "ann",
+            "group": "staff",
+            "register": register,
+            "health": health,
+            "offers": {"linux-64": OFFER},
+        }
+    )
+    assert order.register == Registration("/c", ("ann",), True, ("x",), True)
+    assert order.health == Health(("numpy",), ("x --version",), 5.0)
+    assert (order.owner, order.group) == ("ann", "staff")
+    assert order.offers["linux-64"] == Offer(
+        content_id="0" * 64,
+        needs=Needs("linux-64", "", "", 255, 1, 1),
+        pieces={
+            "manifest": Piece("manifest.json", 3, "a"),
+            "files": Piece("files.jsonl.gz", 4, "b"),
+            "archive": Piece("archive.tar.zst", 5, "c"),
+        },
+        codec="zstd",
+        carriers=("bin/activate",),
+    )
+    assert order.offers["linux-64"].size == 12
+
+
+@pytest.mark.parametrize(
+    "envs_dir", ["/opt/envs", "/opt/envs/", "/opt/envs//", "/opt//envs", "/opt/./envs", "//opt/envs"]
+)
+def test_one_directory_has_one_prefix_however_it_is_written(envs_dir: str) -> None:
+    assert parse_order({**LEAST, "envs_dir": envs_dir}).prefix == "/opt/envs/ml"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".airgap", "a/b", "a b", "-x", "a\n", "x" * 129, "caf\u00e9"])
+def test_names_that_are_no_word_are_refused(name: str) -> None:
+    with pytest.raises(DeployError) as caught:
+        parse_order({**LEAST, "name": name})
+    assert str(caught.value) == f"{name!r} cannot name an environment; use letters, digits and . _ + -"
+
+
+@pytest.mark.parametrize("name", ["x", "my_env", "3.11", "a+b-c", "x" * 128, "_"])
+def test_names_that_are_a_word_are_taken(name: str) -> None:
+    assert parse_order({**LEAST, "name": name}).name == name
+
+
+@pytest.mark.parametrize("envs_dir", ["", "/", "envs", "./envs", "~/envs"])
+def test_a_relative_directory_is_refused(envs_dir: str) -> None:
+    with pytest.raises(DeployError, match="must be an absolute path of the host"):
+        parse_order({**LEAST, "envs_dir": envs_dir})
