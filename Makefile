@@ -47,5 +47,8 @@ live: venv  ## real builds, real hosts
 	$(BIN)/python -m world.channel
 	$(BIN)/pytest -q -n 2 --dist loadfile tests/live
 
+bench: venv  ## figures against the playbook of copy, unarchive and conda-unpack
+	$(BIN)/python -m bench
+
 clean:  ## what was made here; the cache of the tests stays in ~/.cache
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import re
+import shlex
 import tempfile
 import typing as t
 
@@ -26,7 +27,7 @@ if t.TYPE_CHECKING:
 PART = 64 * 1024 * 1024
 
 _CHUNK = 1 << 20
-_COMPRESSION = re.compile(r"(?<!\S)(-C|-o\s*Compression=yes)(?!\S)")
+_COMPRESSION = re.compile(r"\s*compression\s*[\s=]\s*yes\s*", re.IGNORECASE)
 
 
 def send_part(action: ActionBase, bundle: Bundle, offset: int, remote: str) -> dict[str, t.Any]:
@@ -71,9 +72,18 @@ def _slice(path: str, offset: int, size: int) -> t.Iterator[bytes]:
 def without_compression(connection: ConnectionBase) -> None:
     """Take compression out of ssh's arguments for this task; archives are compressed. All others stay."""
     with contextlib.suppress(KeyError):
-        arguments = connection.get_option("ssh_args")
-        if arguments:
-            connection.set_option("ssh_args", _COMPRESSION.sub("", arguments).strip())
+        words = shlex.split(connection.get_option("ssh_args") or "")
+        connection.set_option("ssh_args", shlex.join(_uncompressed(words)))
+
+
+def _uncompressed(words: t.Sequence[str]) -> t.Iterator[str]:
+    rest = iter(words)
+    for word in rest:
+        option = next(rest, "") if word == "-o" else word[2:] if word.startswith("-o") else None
+        if option is None and word != "-C":
+            yield word
+        elif option is not None and not _COMPRESSION.fullmatch(option):
+            yield from ("-o", option)
 
 
 def remote_path(action: ActionBase) -> str:

@@ -101,7 +101,7 @@ class ArchiveWriter:
         try:
             with open(self._path, "xb") as file:
                 self._written = self._encode(file)
-        except OSError as error:
+        except Exception as error:
             self._failure = error
             while self._queue.get() is not None:
                 pass

@@ -22,6 +22,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder.environments
     State,
     fingerprint,
 )
+from ansible_collections.airgap.conda.plugins.module_utils._builder.installed import installed_packages
 from ansible_collections.airgap.conda.plugins.module_utils._builder.isolation import isolated
 from ansible_collections.airgap.conda.plugins.module_utils._builder.platforms import VirtualPackage
 from ansible_collections.airgap.conda.plugins.module_utils._builder.solution import Question, question
@@ -126,7 +127,7 @@ def remove(environment: BuildEnvironment) -> Outcome:
     return outcome
 
 
-def _install(wanted: Wanted, prefix: str, workdir: str, progress: Progress) -> list[Package]:
+def _install(wanted: Wanted, prefix: str, workdir: str, progress: Progress) -> tuple[Package, ...]:
     asked = wanted.question
     with _repodata(asked, workdir) as repodata:
         caches = rattler.Caches(os.path.join(workdir, "pkgs"), repodata)
@@ -134,9 +135,7 @@ def _install(wanted: Wanted, prefix: str, workdir: str, progress: Progress) -> l
     conda_meta.settle(prefix, wanted.dependencies, dict(wanted.variables))
     if wanted.requirements:
         pip.install(prefix, wanted.requirements, wanted.pip_args, wanted.directory, progress)
-    records = conda_meta.records(prefix)
-    managed = {path for record in records for path in record["files"]}
-    return [*conda_meta.packages(prefix), *pip.packages(prefix, managed)]
+    return installed_packages(prefix)
 
 
 @contextlib.contextmanager

@@ -89,7 +89,7 @@ def make_bundle(target: Target, spec_sha256: str, progress: Progress) -> Bundled
         fingerprint = fingerprint_of(target.prefix)
         packing = Packing(target.prefix, progress)
         manifest = packing.pack(directory, target.name, target.platform)._replace(
-            packages=installed_packages(target.prefix, packing.records),
+            packages=installed_packages(target.prefix),
             created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
             spec_sha256=spec_sha256,
         )
@@ -125,7 +125,7 @@ def packed_before(target: Target) -> Bundled | None:
             return None
         if memo["format"] != FORMAT or memo["fingerprint"] != fingerprint_of(target.prefix):
             return None
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     return Bundled(False, read_manifest(directory), directory)
 

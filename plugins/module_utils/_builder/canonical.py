@@ -19,7 +19,8 @@ _DROPPED = ("created_at", "indexed_timestamp")
 _EMPTIED = ("extracted_package_dir", "package_tarball_full_path")
 
 _HISTORY_TIME = re.compile(rb"^==> .* <==$", re.MULTILINE)
-_BYTECODE_LINE = re.compile(rb"^[^\n]*\.pyc,[^\n]*\n", re.MULTILINE)
+_HISTORY_CHANNEL = re.compile(rb"^([+-])([A-Za-z][A-Za-z0-9+.-]*://.*)(/[^/\n]+::)", re.MULTILINE)
+_BYTECODE_LINE = re.compile(rb'^[^\n]*__pycache__/[^\n]*\.pyc"?,[^\n]*(?:\n|\Z)', re.MULTILINE)
 #: A path ends here unless it goes on as a longer name.
 _PATH_ENDS = rb"(?![A-Za-z0-9_+-]|\.[A-Za-z0-9_])"
 #: Bytes after a path that decide whether it ends there.
@@ -61,8 +62,13 @@ def channel(url: str) -> str:
 
 
 def history(text: bytes) -> bytes:
-    """Return conda-meta/history with its times made constant."""
-    return _HISTORY_TIME.sub(b"==> 1980-01-01 00:00:00 <==", text)
+    """Return conda-meta/history with its times made constant, and channels as in the records."""
+    return _HISTORY_CHANNEL.sub(_channel_of_line, _HISTORY_TIME.sub(b"==> 1980-01-01 00:00:00 <==", text))
+
+
+def _channel_of_line(line: t.Match[bytes]) -> bytes:
+    sign, url, subdir = line.groups()
+    return sign + channel(url.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape") + subdir
 
 
 def wheel_record(text: bytes) -> bytes:
@@ -93,16 +99,30 @@ def to_placeholder(chunks: t.Iterable[bytes], prefix: str) -> t.Iterator[bytes]:
     yield pattern.sub(placeholder, tail)
 
 
+class PrefixFinder:
+    """Finds the builder's *prefix* as a whole path in chunks, wherever they are cut."""
+
+    def __init__(self, prefix: str) -> None:
+        self._pattern = prefix_pattern(prefix)
+        self._literal = prefix.encode("utf-8", "surrogateescape")
+        self._tail = b""
+
+    def found_in(self, chunk: bytes) -> bool:
+        """Whether the prefix stands in *chunk*, or began before it; at its very end that is not known yet."""
+        data = self._tail + chunk
+        self._tail = data[-len(self._literal) - _LOOKAHEAD :]
+        # This is several times faster than the pattern, and nearly always enough.
+        if self._literal not in data:
+            return False
+        match = self._pattern.search(data)
+        return match is not None and match.end() + _LOOKAHEAD <= len(data)
+
+    def found_at_end(self) -> bool:
+        """Whether the prefix stands at the end of what was the last chunk."""
+        return bool(self._pattern.search(self._tail))
+
+
 def names_prefix(chunks: t.Iterable[bytes], prefix: str) -> bool:
     """Whether *chunks* hold *prefix* as a whole path."""
-    pattern, literal = prefix_pattern(prefix), prefix.encode("utf-8", "surrogateescape")
-    tail = b""
-    for chunk in chunks:
-        data = tail + chunk if tail else chunk
-        # find() is several times faster than the pattern, and nearly always enough.
-        if data.find(literal) >= 0:
-            match = pattern.search(data, 0, len(data) - _LOOKAHEAD)
-            if match and match.end() < len(data) - _LOOKAHEAD:
-                return True
-        tail = data[-len(literal) - _LOOKAHEAD :]
-    return bool(pattern.search(tail))
+    finder = PrefixFinder(prefix)
+    return any(map(finder.found_in, chunks)) or finder.found_at_end()

@@ -63,6 +63,10 @@ def main():
                 return 0
         print("conda-unpack: this environment was unpacked at another path; unpack the archive again", file=sys.stderr)
         return 1
+    room = min([len(old.encode()) for _path, records in RECORDS for old, mode in records if mode == "binary"] or [4095])
+    if len(os.fsencode(prefix)) > room:
+        print("conda-unpack: this path has more than", room, "bytes; unpack the archive at a shorter", file=sys.stderr)
+        return 1
     for path, relocations in RECORDS:
         fix_file(os.path.join(prefix, path), relocations, prefix)
     for path, target in LINKS:

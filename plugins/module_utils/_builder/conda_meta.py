@@ -15,9 +15,7 @@ import os
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import channel_name
-from ansible_collections.airgap.conda.plugins.module_utils._builder.solution import conda_package
 from ansible_collections.airgap.conda.plugins.module_utils._builder.spec import package_name
-from ansible_collections.airgap.conda.plugins.module_utils._model.packages import Package
 from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import mask, without_credentials
 
 Record = t.Dict[str, t.Any]
@@ -26,11 +24,6 @@ Record = t.Dict[str, t.Any]
 def records(prefix: str) -> list[Record]:
     """Return the records of the packages conda knows at *prefix*, by name."""
     return [record for _path, record in _records(prefix)]
-
-
-def packages(prefix: str) -> list[Package]:
-    """Return the packages conda knows at *prefix*, by name."""
-    return [conda_package(record) for record in records(prefix)]
 
 
 def settle(prefix: str, dependencies: t.Sequence[str], variables: t.Mapping[str, str]) -> None:

@@ -292,22 +292,19 @@ class Guard:
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
-        self._literal = os.fsencode(prefix)
 
     def watch(self, path: str, chunks: Chunks) -> Chunks:
         """Yield *chunks*; raise C(PackError) when they hold the prefix."""
-        tail = b""
+        finder = canonical.PrefixFinder(self._prefix)
         for chunk in chunks:
-            if self._literal in chunk or (tail and self._literal in tail + chunk[: len(self._literal)]):
-                self._decide(path, tail + chunk)
-            tail = chunk[-len(self._literal) :]
+            if finder.found_in(chunk):
+                self._refuse(path)
             yield chunk
+        if finder.found_at_end():
+            self._refuse(path)
 
-    def _decide(self, path: str, data: bytes) -> None:
-        if canonical.prefix_pattern(self._prefix).search(data):
-            raise PackError(
-                f"{path} would carry the builder's path {self._prefix}, which no host has; report its package"
-            )
+    def _refuse(self, path: str) -> t.NoReturn:
+        raise PackError(f"{path} would carry the builder's path {self._prefix}, which no host has; report its package")
 
 
 def read(path: str) -> t.Iterator[bytes]:
@@ -331,7 +328,8 @@ def canonical_mode(mode: int) -> int:
 
 def bytecode_placeholders(chunks: Chunks) -> Relocations:
     """Return the placeholders that a package's C(.pyc) names, which conda-build leaves out of its records."""
-    found = {match.decode() for chunk in chunks for match in _BYTECODE_PLACEHOLDER.findall(chunk)}
+    # Whole, as a path may be cut between two chunks; the largest have a few MB.
+    found = {match.decode() for match in _BYTECODE_PLACEHOLDER.findall(b"".join(chunks))}
     return tuple((placeholder, BYTECODE) for placeholder in sorted(found))
 
 

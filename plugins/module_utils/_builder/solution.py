@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._builder import canonical
 from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import channel_name, qualified
 from ansible_collections.airgap.conda.plugins.module_utils._builder.platforms import VirtualPackage
 from ansible_collections.airgap.conda.plugins.module_utils._model.packages import Package
@@ -59,7 +60,8 @@ def conda_package(record: t.Mapping[str, t.Any]) -> Package:
     return Package(
         name=record["name"],
         version=record["version"],
-        build=record["build"],
-        channel=channel_name(record["channel"]),
+        build=record.get("build") or "",
+        # A directory of the builder's is nobody else's business.
+        channel=channel_name(canonical.channel(record.get("channel") or "")),
         licence=record.get("license") or "",
     )

@@ -13,9 +13,9 @@ from pathlib import Path
 from ansible_collections.airgap.conda.plugins.module_utils._builder.conda_meta import (
     corrected,
     history,
-    packages,
     settle,
 )
+from ansible_collections.airgap.conda.plugins.module_utils._builder.installed import installed_packages
 from ansible_collections.airgap.conda.plugins.module_utils._model.packages import Package
 
 # As py-rattler 0.28 writes it.
@@ -80,5 +80,5 @@ def test_settle(tmp_path: Path) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in meta.iterdir()} == {0o644}
     assert (meta / "state").read_text() == '{"env_vars": {"DEMO": "é"}}'
     assert "# update specs: ['alpha']" in (meta / "history").read_text()
-    assert packages(str(tmp_path)) == [Package("alpha", "1.0", "0", "https://h/chan", licence="MIT")]
+    assert installed_packages(str(tmp_path)) == (Package("alpha", "1.0", "0", "https://h/chan", licence="MIT"),)
     assert not any("tk-1" in path.read_text() or "pw" in path.read_text() for path in meta.iterdir())

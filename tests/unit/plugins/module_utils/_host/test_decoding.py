@@ -48,11 +48,11 @@ def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def encoded(codec: str, data: bytes, **options: t.Any) -> bytes:
     if codec == "gzip":
         return gzip.compress(data, 1)
-    return t.cast(bytes, zstandard.ZstdCompressor(level=3, write_checksum=True, **options).compress(data))
+    return zstandard.ZstdCompressor(level=3, write_checksum=True, **options).compress(data)
 
 
 def decode(codec: str, path: Path, offset: int = 0, sizes: t.Sequence[int] = (1 << 20,)) -> bytes:
-    found = []
+    found: list[bytes] = []
     with open(path, "rb", buffering=0) as source:
         source.seek(offset)
         with decoded(codec, t.cast(t.BinaryIO, source)) as reader:
@@ -85,7 +85,8 @@ def test_a_frame_after_a_frame_is_decoded(decoder: str, tmp_path: Path) -> None:
 def test_a_last_block_that_is_larger_than_the_room_left_for_it_is_decoded_whole(decoder: str, tmp_path: Path) -> None:
     block = 97_001
     data = DATA[-11 * block :]
-    compressor, end = zstandard.ZstdCompressor(level=1).compressobj(), zstandard.COMPRESSOBJ_FLUSH_BLOCK
+    compressor: t.Any = zstandard.ZstdCompressor(level=1).compressobj()
+    end = zstandard.COMPRESSOBJ_FLUSH_BLOCK
     if decoder == "gzip":
         compressor, end = zlib.compressobj(1, wbits=31), zlib.Z_FULL_FLUSH
     parts = [compressor.compress(data[at : at + block]) + compressor.flush(end) for at in range(0, 10 * block, block)]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -92,9 +93,7 @@ class Site:
 
     def output(self) -> str:
         """Return what the tool says, as users run it."""
-        return subprocess.run(
-            [self.home / ".local/bin/tool"], stdout=subprocess.PIPE, universal_newlines=True, check=True
-        ).stdout
+        return subprocess.run([self.home / ".local/bin/tool"], stdout=subprocess.PIPE, text=True, check=True).stdout
 
     def generations(self) -> list[str]:
         return sorted(os.listdir(self.store.path("generations", "")))
@@ -167,9 +166,7 @@ def test_the_whole_life_of_an_environment(site: Site, one: TinyBundle, two: Tiny
 
 def test_the_first_execution_says_what_it_awaits(site: Site, one: TinyBundle) -> None:
     result = site.run(site.order(one))
-    assert result["awaited"] == [
-        {"stream": one.pieces["manifest"].sha256, "offset": 0, "decoders": deployment.decoders()}
-    ]
+    assert result["awaited"] == [{"stream": one.pieces["manifest"].sha256, "offset": 0, "decoders": decoders()}]
     assert result["environments"][0]["content_id"] == ""
     assert not site.prefix.exists()
 
@@ -563,7 +560,7 @@ def finished(site: Site, bundle: TinyBundle, tree: Fields) -> None:
 
 @pytest.mark.parametrize("exchange", [True, False])
 def test_an_upgrade_that_is_killed_anywhere_leaves_old_or_new_and_is_finished(
-    site: Site, one: TinyBundle, two: TinyBundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, exchange: bool
+    site: Site, one: TinyBundle, two: TinyBundle, *, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, exchange: bool
 ) -> None:
     if not exchange:
         monkeypatch.setattr(switching, "exchange", lambda _one, _other: False)
@@ -576,7 +573,7 @@ def test_an_upgrade_that_is_killed_anywhere_leaves_old_or_new_and_is_finished(
     seen, effects = set(), 0
     while True:
         parts = arrived(site, two)
-        came_so_far = killed(lambda: site.run(site.order(two, register=REGISTER), parts=parts), effects)
+        came_so_far = killed(functools.partial(site.run, site.order(two, register=REGISTER), parts=parts), effects)
         if site.prefix.exists():
             found = without_marks(site.tree())
             assert found in (without_marks(old), without_marks(new)), effects
@@ -604,7 +601,7 @@ def test_a_first_deployment_that_is_killed_anywhere_leaves_nothing_or_all_and_is
     effects, came_so_far = 0, True
     while came_so_far:
         parts = arrived(site, one)
-        came_so_far = killed(lambda: site.run(site.order(one, register=REGISTER), parts=parts), effects)
+        came_so_far = killed(functools.partial(site.run, site.order(one, register=REGISTER), parts=parts), effects)
         assert not site.prefix.exists() or without_marks(site.tree()) == without_marks(whole)
         finished(site, one, whole)
         site.run(site.order())
@@ -634,7 +631,7 @@ def test_a_repair_that_is_killed_anywhere_is_finished(site: Site, one: TinyBundl
     while came_so_far:
         (site.prefix / "bin/tool").write_text("broken")
         parts = arrived(site, one)
-        came_so_far = killed(lambda: site.run(site.order(one, register=REGISTER), parts=parts), effects)
+        came_so_far = killed(functools.partial(site.run, site.order(one, register=REGISTER), parts=parts), effects)
         finished(site, one, whole)
         effects += 3
 
@@ -660,6 +657,7 @@ def test_a_step_that_fails_leaves_old_or_new_and_the_next_run_finishes(
     site: Site,
     one: TinyBundle,
     two: TinyBundle,
+    *,
     monkeypatch: pytest.MonkeyPatch,
     owner: t.Any,
     name: str,
@@ -700,7 +698,7 @@ def test_health_is_checked_after_an_interrupted_switch_too(
             site.present(two, health={"commands": ["tool | grep 1.0"]})
     assert site.output() == f"2.0 at {site.prefix}\n"
     for _again in range(2):
-        with pytest.raises(DeployError, match="^health: "):
+        with pytest.raises(DeployError, match=r"^health: "):
             site.present(two, health={"commands": ["tool | grep 1.0"]})
     site.present(two, health={"commands": ["tool | grep 2.0"]})
     site.assert_settled(site.order(two))

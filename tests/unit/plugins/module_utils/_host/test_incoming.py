@@ -74,7 +74,7 @@ def test_a_part_that_was_damaged_on_its_way_leaves_what_came_before(store: Store
     incoming = Incoming(store, OFFER)
     incoming.append(*part(tmp_path, STREAM[:100]))
     path, _digest = part(tmp_path, b"x" * 50)
-    with pytest.raises(DeployError, match="^a part was damaged on its way to this host; run again$"):
+    with pytest.raises(DeployError, match=r"^a part was damaged on its way to this host; run again$"):
         incoming.append(path, hashlib.sha256(STREAM[100:150]).hexdigest())
     assert incoming.received == 100
     receive(incoming, tmp_path)

@@ -24,7 +24,6 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.files import B
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Item
 from unit.plugins.module_utils._host.tiny import (
     CONDA_PLACEHOLDER,
-    HERE,
     Member,
     TinyBundle,
     directory,

@@ -60,7 +60,7 @@ def holder(store: Store, *how: str) -> subprocess.Popen[str]:
         [sys.executable, "-c", HOLD, store.envs_dir, *how],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        universal_newlines=True,
+        text=True,
     )
     assert process.stdout and process.stdout.readline() == "locked\n"
     return process
@@ -73,10 +73,8 @@ def test_another_run_is_waited_for_then_named(store: Store, monkeypatch: pytest.
     with pytest.raises(DeployError) as caught, store.locked():
         pass
     assert time.monotonic() - started >= 0.3
-    assert re.fullmatch(
-        rf"another run works on {store.prefix} \(process {process.pid} since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d\); try again later",
-        str(caught.value),
-    )
+    holder_named = rf"\(process {process.pid} since [0-9]{{4}}-[0-9-]+ [0-9:]+\)"
+    assert re.fullmatch(rf"another run works on {store.prefix} {holder_named}; try again later", str(caught.value))
     process.communicate()
     with store.locked():
         pass
@@ -281,7 +279,7 @@ def test_what_cannot_be_removed_is_named(tmp_path: Path, monkeypatch: pytest.Mon
 
     def fail() -> None:
         with pytest.raises(
-            DeployError, match="^cannot remove tree: (Permission denied|Operation not permitted); remove it by hand"
+            DeployError, match=r"^cannot remove tree: (Permission denied|Operation not permitted); remove it by hand"
         ):
             remove_tree("tree")
 

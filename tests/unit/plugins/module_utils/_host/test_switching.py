@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def test_what_cannot_be_exchanged_for_another_reason_is_an_error(places: Places)
 
 
 def test_without_the_system_call_nothing_is_exchanged(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(switching.ctypes, "CDLL", lambda *_arguments, **_options: object())
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_arguments, **_options: object())
     places.put(staged="new", live="old")
     assert not exchange(places.staged, places.live)
     assert places.found() == {"staged": "new", "live": "old"}
@@ -105,12 +106,14 @@ def test_a_switch_by_renames_is_ended_wherever_it_was_interrupted(
     places: Places, monkeypatch: pytest.MonkeyPatch, renames: int, found: str | None, after: dict[str, str]
 ) -> None:
     places.put(staged="new", live="old")
-    rename, done = os.rename, []
+    rename, done = os.rename, 0
 
     def interrupted(source: str, target: str) -> None:
-        if len(done) == renames:
+        nonlocal done
+        if done == renames:
             raise KeyboardInterrupt
-        done.append(rename(source, target))
+        done += 1
+        rename(source, target)
 
     with monkeypatch.context() as patched:
         patched.setattr(switching, "exchange", lambda _one, _other: False)

@@ -71,6 +71,11 @@ def rewrite_keeping_size_and_time(path: Path) -> None:
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
+def make_tool(path: Path) -> None:
+    path.write_bytes(b"tool")
+    path.chmod(0o755)
+
+
 def swap(path: Path, make: t.Callable[[Path], object]) -> None:
     """Put something else at *path*."""
     if path.is_dir() and not path.is_symlink():
@@ -117,7 +122,7 @@ def swap(path: Path, make: t.Callable[[Path], object]) -> None:
         (lambda p: (p / "bin/mine").symlink_to("tool"), Damage(unexpected=("bin/mine",))),
         (lambda p: (p / "mine/deep").mkdir(parents=True), Damage(unexpected=("mine", "mine/deep"))),
         (lambda p: os.utime(p / "bin/tool"), Damage()),
-        (lambda p: swap(p / "bin/tool", lambda path: (path.write_bytes(b"tool"), path.chmod(0o755))), Damage()),
+        (lambda p: swap(p / "bin/tool", make_tool), Damage()),
     ],
 )
 @pytest.mark.parametrize("depth", ["quick", "full"])
@@ -146,9 +151,12 @@ def test_registration_below_the_prefix_is_expected(store: Store) -> None:
 def test_quick_reads_only_what_changed_and_full_all(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     digest = verifying._digest
-    monkeypatch.setattr(
-        verifying, "_digest", lambda path: (read.append(os.path.relpath(path, store.prefix)), digest(path))[1]
-    )
+
+    def noted(path: str) -> str:
+        read.append(os.path.relpath(path, store.prefix))
+        return digest(path)
+
+    monkeypatch.setattr(verifying, "_digest", noted)
     check(store)
     assert read == []
     os.utime(os.path.join(store.prefix, "bin/tool"))
@@ -191,7 +199,7 @@ def test_without_a_usable_index_all_is_read(store: Store, index: bytes) -> None:
 
 
 def test_an_index_of_another_device_vouches_for_nothing(store: Store) -> None:
-    device, _, rest = store.index(GENERATION).partition(b"\0")
+    device, _, _rest = store.index(GENERATION).partition(b"\0")
     rewritten = Path(store.prefix) / "bin/tool"
     rewritten.write_bytes(b"fool")
     store.write_index(GENERATION, b"%d\0" % (int(device) + 1) + stat_index(store.prefix).partition(b"\0")[2])

@@ -60,6 +60,7 @@ def file(
     data: bytes = b"",
     mode: int = 0o644,
     relocations: Relocations = (),
+    *,
     renews: str = "",
     mtime: int = EPOCH,
 ) -> Member:

@@ -76,7 +76,7 @@ def refused(text: bytes) -> bool:
     return False
 
 
-WRONG = (None, True, 5, 1.5, "x", [], {}, {"x": 5})
+WRONG: tuple[t.Any, ...] = (None, True, 5, 1.5, "x", [], {}, {"x": 5})
 
 
 @pytest.mark.parametrize("name", ["format", *Header._fields])

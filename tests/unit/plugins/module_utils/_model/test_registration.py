@@ -145,7 +145,7 @@ def logged_in(shell: str, snippet: Path, after: str = SHOW) -> list[str]:
         [shell, "-c", script],
         env={"PATH": "/usr/bin:/bin"},
         stdout=subprocess.PIPE,
-        universal_newlines=True,
+        text=True,
         check=True,
     )
     return done.stdout.splitlines()

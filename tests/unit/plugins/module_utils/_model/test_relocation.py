@@ -183,9 +183,7 @@ def run_script(
     script = prefix / "bin" / "script"
     script.write_bytes(b"".join(relocate([b"#!/old/bin/" + first + b"\n" + body], [("/old", "text")], str(prefix))))
     script.chmod(0o755)
-    done = subprocess.run(
-        [*how, str(script), "a b"], env={"PATH": path}, stdout=subprocess.PIPE, universal_newlines=True, check=True
-    )
+    done = subprocess.run([*how, str(script), "a b"], env={"PATH": path}, stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout
 
 

@@ -13,7 +13,7 @@ import typing as t
 
 import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import CONDA_META, WHEEL_RECORD
-from ansible_collections.airgap.conda.plugins.module_utils._model.renewal import Digest, renew, render_conda_meta
+from ansible_collections.airgap.conda.plugins.module_utils._model.renewal import Digest, render_conda_meta, renew
 from hypothesis import example, given
 from hypothesis import strategies as st
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._model.versions import newest, numbers, oldest
 
