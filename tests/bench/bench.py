@@ -25,17 +25,20 @@ from bench.figures import Figure, table
 from bench.processes import busy
 from bench.rollouts import Rollouts
 
-PARTS = ("rollout", "second", "size", "pack", "memory")
+PARTS = ("rollout", "second", "size", "memory", "pack")
 
-#: Seconds in which all has ended, and one step at most.
+#: Seconds in which all has ended.
 LIMIT = 14 * 60
-STEP = 10 * 60
+#: Seconds for the builds, for packing, for a round of rollouts, and for the sizes.
+BUILD, PACKING, ROUND, SIZES = 120, 60, 420, 240
 
 _Result = TypeVar("_Result")
 
 _NOTE = """\
 Both playbooks: the same hosts, freshly started for each first rollout; as many forks as hosts; Ansible's default ssh
-arguments; no facts; every run opens its own connections. Ratios are of runs back to back, `figure` is their median."""
+arguments; no facts; every run opens its own connections. Measured is the median ratio of runs back to back. All hosts
+share the cores of this machine; with --storage tmpfs (the default) they write to memory, as one disk for all of them
+would measure that disk."""
 
 
 class Overtime(Exception):
@@ -46,18 +49,18 @@ class Agenda:
     """Steps, each in bounded time; one that fails does not keep the next from being run."""
 
     def __init__(self) -> None:
-        self.figures: list[Figure] = []
         self.failures: list[str] = []
         self._end = time.monotonic() + LIMIT
 
-    def measure(self, name: str, measure: Callable[[], list[Figure]]) -> None:
-        """Take in the figures of *measure*."""
-        self.figures += self.attempt(name, measure) or []
+    @property
+    def left(self) -> float:
+        """Seconds for all that is still to be done."""
+        return self._end - time.monotonic()
 
-    def attempt(self, name: str, step: Callable[[], _Result]) -> _Result | None:
+    def attempt(self, name: str, limit: float, step: Callable[[], _Result]) -> _Result | None:
         """Return what *step* returns, or None when it did not run."""
         try:
-            with _within(min(STEP, self._end - time.monotonic())):
+            with _within(min(limit, self.left)):
                 say(f"{name}; {busy():.0%} of the machine is in use by others")
                 return step()
         except (WorldError, Overtime) as error:
@@ -69,34 +72,39 @@ def main(words: Sequence[str] | None = None) -> int:
     """Print the table; 1 when something did not run."""
     given = _arguments(words)
     signal.signal(signal.SIGTERM, _end)
-    print(machine(given.hosts), flush=True)
+    print(machine(given), flush=True)
     agenda = Agenda()
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
-        build = agenda.attempt("build", lambda: builds.make(Path(directory)))
-        for name, measure in _steps(given.only, given.hosts, build) if build else ():
-            agenda.measure(name, measure)
-    print(table(agenda.figures), _NOTE, *agenda.failures, sep="\n\n", flush=True)
+        build = agenda.attempt("build", BUILD, lambda: builds.make(Path(directory)))
+        figures = _measure(agenda, build, given) if build else []
+    print(table(figures), _NOTE, *agenda.failures, sep="\n\n", flush=True)
     return 1 if agenda.failures else 0
 
 
-def machine(hosts: int) -> str:
+def _measure(agenda: Agenda, build: builds.Build, given: argparse.Namespace) -> list[Figure]:
+    first, second, size, memory, pack = (part in given.only for part in PARTS)
+    where = (given.hosts, given.storage)
+    rollouts = Rollouts(build, *where, first=first, second=second)
+    packed, sized = None, None
+    if pack:
+        packed = agenda.attempt("packing", PACKING, lambda: packing.measure(build))
+    if first or second:
+        agenda.attempt("rollouts", ROUND, rollouts.round)
+    if size or memory:
+        sized = agenda.attempt("sizes", SIZES, lambda: sizes.measure(build, *where, size=size, memory=memory))
+    if rollouts.took and agenda.left > 1.3 * rollouts.took:
+        agenda.attempt("rollouts again", ROUND, rollouts.round)
+    return [*rollouts.figures(), *(sized or ()), *(packed or ())]
+
+
+def machine(given: argparse.Namespace) -> str:
     """What the figures were measured on."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     return (
         f"{os.cpu_count()} cores, {memory:.0f} GB, {platform.machine()}, Linux {platform.release()}; Python"
-        f" {platform.python_version()}, ansible-core {ansible.release.__version__}; {hosts} hosts"
+        f" {platform.python_version()}, ansible-core {ansible.release.__version__}; {given.hosts} hosts on"
+        f" {given.storage}; load {os.getloadavg()[0]:.1f}"
     )
-
-
-def _steps(only: Sequence[str], hosts: int, build: builds.Build) -> Iterator[tuple[str, Callable[[], list[Figure]]]]:
-    first, second, size, memory = (part in only for part in ("rollout", "second", "size", "memory"))
-    if "pack" in only:
-        yield "packing", lambda: packing.measure(build)
-    if first or second:
-        yield "rollouts", Rollouts(build, hosts, first=first, second=second).measure
-    # The last one changes the build.
-    if size or memory:
-        yield "sizes", lambda: sizes.measure(build, hosts, size=size, memory=memory)
 
 
 @contextmanager
@@ -123,6 +131,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="What a rollout costs. Takes some minutes.")
     parser.add_argument("--only", type=_parts, default=PARTS, help=f"some of {','.join(PARTS)} (default: all)")
     parser.add_argument("--hosts", type=int, default=8, help="how many (default: %(default)s)")
+    parser.add_argument("--storage", choices=("tmpfs", "disk"), default="tmpfs", help="what they write to")
     return parser.parse_args(words)
 
 

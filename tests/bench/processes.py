@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import threading
 import time
 from contextlib import suppress
@@ -40,6 +41,12 @@ def cpu_seconds(pid: int) -> float:
             fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
             ticks += sum(map(int, fields[11:15]))
     return ticks / _TICKS
+
+
+def cpu_of_children() -> float:
+    """The CPU time of all that this process started and waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def busy(seconds: float = 1.0) -> float:

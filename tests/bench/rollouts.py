@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 from world.process import say
 
@@ -15,9 +16,8 @@ from bench.builds import Build
 from bench.figures import Figure, Pairs, summary
 from bench.sites import Timed, fresh_site, unchanged
 
-ROUNDS = 2
 #: Second runs beside pings in a round.
-SECONDS = 3
+SECONDS = 4
 
 
 @dataclasses.dataclass
@@ -25,40 +25,52 @@ class Round:
     """What was measured in a row: each list in the order it was run."""
 
     naive: list[Timed] = dataclasses.field(default_factory=list)
+    #: Our first rollout without bytecode.
     bare: list[Timed] = dataclasses.field(default_factory=list)
     #: Our first rollout with bytecode, then second runs.
     full: list[Timed] = dataclasses.field(default_factory=list)
+    #: One before each of those.
     pings: list[Timed] = dataclasses.field(default_factory=list)
-    #: Files with placeholders: naive after each run; ours.
+    #: Files that hold a placeholder after each naive run, and after ours.
     left: list[int] = dataclasses.field(default_factory=list)
     ours_left: int = 0
 
 
 class Rollouts:
-    """Rounds of rollouts, each with fresh hosts for each contender."""
+    """Rounds of rollouts, with fresh hosts for each contender."""
 
-    def __init__(self, build: Build, hosts: int, *, first: bool, second: bool) -> None:
+    def __init__(self, build: Build, hosts: int, storage: str, *, first: bool, second: bool) -> None:
         self._build = build
         self._hosts = hosts
+        self._storage = storage
         self._first = first
         self._second = second
         self._rounds: list[Round] = []
+        #: Seconds that the last round took.
+        self.took = 0.0
 
-    def measure(self) -> list[Figure]:
-        """Run all rounds; every other one in reverse order, as a shared machine drifts."""
+    def round(self) -> None:
+        """Run one more round; every other one in reverse order, as a shared machine drifts."""
+        began = time.monotonic()
         contenders = [self._naive, self._bare, self._full]
-        for number in range(ROUNDS):
-            found = Round()
-            for contender in contenders if number % 2 == 0 else reversed(contenders):
-                contender(found)
-            self._rounds.append(found)
-        return [*(self._first_figures() if self._first else ()), *(self._second_figures() if self._second else ())]
+        found = Round()
+        for contender in contenders if len(self._rounds) % 2 == 0 else reversed(contenders):
+            contender(found)
+        self._rounds.append(found)
+        self.took = time.monotonic() - began
+
+    def figures(self) -> Iterator[Figure]:
+        """What the rounds that were finished show."""
+        if self._rounds and self._first:
+            yield from self._first_figures()
+        if self._rounds and self._second:
+            yield from self._second_figures()
 
     # --- contenders -----------------------------------------------------------------------------------------------
 
     def _naive(self, found: Round) -> None:
         say("the naive playbook")
-        with fresh_site(self._hosts) as site:
+        with fresh_site(self._hosts, self._storage) as site:
             for _ in range(2 if self._second else 1):
                 found.naive.append(site.naive(self._build.archive))
                 found.left.append(site.placeholders(str(self._build.prefix)))
@@ -66,12 +78,12 @@ class Rollouts:
     def _bare(self, found: Round) -> None:
         if self._first:
             say("ours without bytecode")
-            with fresh_site(self._hosts) as site:
+            with fresh_site(self._hosts, self._storage) as site:
                 found.bare.append(site.ours(self._build.bundle, bytecode=False))
 
     def _full(self, found: Round) -> None:
         say("ours with bytecode")
-        with fresh_site(self._hosts) as site:
+        with fresh_site(self._hosts, self._storage) as site:
             found.full.append(site.ours(self._build.bundle, bytecode=True))
             found.ours_left = site.placeholders(str(self._build.prefix))
             for _ in range(SECONDS if self._second else 0):
@@ -81,33 +93,41 @@ class Rollouts:
     # --- figures --------------------------------------------------------------------------------------------------
 
     def _first_figures(self) -> Iterator[Figure]:
-        pairs = [(each.bare[0].seconds, each.naive[0].seconds) for each in self._rounds]
-        yield Pairs(("ours", "naive"), "s", pairs).figure("first rollout, bytecode off", 0.45)
-        pairs = [(each.full[0].seconds, each.naive[0].seconds) for each in self._rounds]
-        yield Pairs(("ours", "naive"), "s", pairs).figure("first rollout, bytecode on")
-        contenders = {"off": "bare", "on": "full", "naive": "naive"}
-        cpu = {
-            name: [getattr(each, runs)[0].host_cpu / self._hosts for each in self._rounds]
-            for name, runs in contenders.items()
-        }
-        detail = ", ".join(f"{name} {summary(values, 's')}" for name, values in cpu.items())
-        bytecode = statistics.median(cpu["on"]) - statistics.median(cpu["off"])
-        yield Figure("bytecode, CPU of a host", f"{bytecode:.1f} s", detail=f"CPU of a first rollout: {detail}")
+        def beside_naive(of: Callable[[Round], Timed]) -> list[tuple[Timed, Timed]]:
+            return [(of(each), each.naive[0]) for each in self._rounds]
+
+        names = ("ours", "naive")
+        off, on = beside_naive(lambda each: each.bare[0]), beside_naive(lambda each: each.full[0])
+        yield _wall(names, off).figure("first rollout, bytecode off", 0.45)
+        yield _cpu(names, off).figure("first rollout, bytecode off, CPU of all")
+        yield _wall(names, on).figure("first rollout, bytecode on")
+        with_it, without = ([ours.host_cpu / self._hosts for ours, _naive in pairs] for pairs in (on, off))
+        yield Figure(
+            "bytecode, CPU of a host",
+            f"{statistics.median(with_it) - statistics.median(without):.1f} s",
+            detail=f"first rollout with {summary(with_it, 's')}, without {summary(without, 's')}",
+        )
 
     def _second_figures(self) -> Iterator[Figure]:
-        pairs = [(second.seconds, each.naive[1].seconds) for each in self._rounds for second in each.full[1:]]
-        yield Pairs(("ours", "naive"), "s", pairs).figure("second run", 0.15)
-        pairs = [
-            (second.seconds, ping.seconds)
-            for each in self._rounds
-            for second, ping in zip(each.full[1:], each.pings, strict=True)
-        ]
-        yield Pairs(("ours", "ping"), "s", pairs).figure("second run, beside a ping", 1.5)
+        naive = [(second, each.naive[1]) for each in self._rounds for second in each.full[1:]]
+        pings = [pair for each in self._rounds for pair in zip(each.full[1:], each.pings, strict=True)]
+        yield _wall(("ours", "naive"), naive).figure("second run", 0.15)
+        yield _wall(("ours", "ping"), pings).figure("second run, beside a ping", 1.5)
+        yield _cpu(("ours", "ping"), pings).figure("second run, beside a ping, CPU of all")
         last = self._rounds[-1]
         yield Figure(
-            "placeholders, naive",
-            f"{last.left[0]} -> {last.left[1]}",
-            detail="files that hold one after its first and its second run, of which Ansible says"
-            f" changed={last.naive[1].changed // self._hosts}",
+            "files with a placeholder",
+            f"{last.ours_left}",
+            "0",
+            last.ours_left == 0,
+            f"naive: {last.left[0]} after its first run, {last.left[1]} after its second,"
+            f" which says changed={last.naive[1].changed // self._hosts} and would say so for ever",
         )
-        yield Figure("placeholders, ours", f"{last.ours_left}", "0", last.ours_left == 0)
+
+
+def _wall(names: tuple[str, str], pairs: list[tuple[Timed, Timed]]) -> Pairs:
+    return Pairs(names, "s", [(one.seconds, other.seconds) for one, other in pairs])
+
+
+def _cpu(names: tuple[str, str], pairs: list[tuple[Timed, Timed]]) -> Pairs:
+    return Pairs(names, "s", [(one.cpu, other.cpu) for one, other in pairs])

@@ -17,16 +17,17 @@ from bench.sites import Site, fresh_site, unchanged
 PAIRS = 4
 
 
-def measure(build: Build, hosts: int, *, size: bool, memory: bool) -> list[Figure]:
+def measure(build: Build, hosts: int, storage: str, *, size: bool, memory: bool) -> list[Figure]:
     """Deploy the example and a large environment to the same hosts, without bytecode; then run again for each."""
     say("the large bundle")
     large = build.enlarged()
     figures = []
-    with fresh_site(hosts) as site:
+    with fresh_site(hosts, storage) as site:
         say("sending the example, then the large bundle")
         peaks = (_peak(site, large), _peak(site, build.bundle))
         if memory:
-            figures.append(Pairs(_names(build.bundle, large), "MB", [peaks]).figure("memory of a fork that sends", 1.1))
+            names = _names(build.bundle, large)
+            figures.append(Pairs(names, "MB", [peaks]).figure("controller, peak memory of a fork", 1.1))
         if size:
             say("second runs of both")
             pairs = [(_second(site, large), _second(site, build.bundle)) for _ in range(PAIRS)]
@@ -46,4 +47,4 @@ def _second(site: Site, bundle: Path) -> float:
 
 def _names(bundle: Path, large: Path) -> tuple[str, str]:
     (size, files), (large_size, large_files) = proportions(bundle), proportions(large)
-    return f"{large_size / size:.1f} x bytes, {large_files / files:.1f} x files", "the example"
+    return f"large ({large_size / size:.1f} x bytes, {large_files / files:.1f} x files)", "example"

@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,7 +59,7 @@ def distributions() -> Path:
 def fleet(
     channel: str, libraries: Path, distributions: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Fleet]:
-    """One machine with Debian 12, which has the libraries, the channel and the wheels, and a user with a narrow umask."""
+    """A machine with Debian 12, the libraries, the channel and the wheels, and a user with a narrow umask."""
     if sys.platform != "linux" or os.geteuid() != 0:
         pytest.skip("a fleet needs Linux and root; run the suite as root")
     if not channel.startswith("file://"):
@@ -143,6 +144,7 @@ def test_a_bundle_is_built_elsewhere_and_comes_here(
     told = [line.strip() for line in first.output.splitlines() if line.startswith("  builder: ")]
     for phase in ("solving 4 dependencies for linux-64", "installing 21/21", "pip: installing 2 requirements"):
         assert f"builder: {phase}" in told, first.output
+    assert [line for line in told if re.fullmatch(r"builder: packing \d+/\d+ MB", line)], first.output
     bundle = (tmp_path / "dist" / LABEL).resolve()
     assert bundle.name == (tmp_path / "dist" / f"{LABEL}.latest").read_text().strip()
     assert bundle.name == f"{LABEL}-{str(manifest(bundle)['content_id'])[:12]}"
@@ -159,10 +161,9 @@ def test_a_bundle_is_built_elsewhere_and_comes_here(
         assert line in checked.output
     assert (machine.run(LISTING, user="plain").stdout, listing(tmp_path / "dist")) == before
 
-    here = build_here(tmp_path / "here", channel, distributions)
+    # Scripts that installers write begin otherwise where their Python has a long path.
+    here = build_here(tmp_path / ("a-long-way-down-" * 4), channel, distributions)
     assert entries(here) == entries(bundle)
-    for key in ("content_id", "tar_sha256", "packages", "needs"):
+    for key in ("content_id", "tar", "packages", "needs"):
         assert manifest(here)[key] == manifest(bundle)[key]
     machine.run("rm -rf ~plain/.cache")
-
-

@@ -25,6 +25,9 @@ LEVEL = 6
 _BATCH = 1 << 20
 _TAR_BLOCK = 512
 _TAR_RECORD = 10240
+#: What a header holds without an extended one: bytes of a name, bytes of a file.
+_NAME_MAX = 100
+_SIZE_MAX = 8**11
 _TYPES = {FILE: tarfile.REGTYPE, LINK: tarfile.SYMTYPE, DIRECTORY: tarfile.DIRTYPE}
 
 
@@ -123,10 +126,25 @@ class ArchiveWriter:
 
 
 def _header(entry: Entry) -> bytes:
+    mode = entry.mode if entry.type == FILE else 0o777 if entry.type == LINK else 0o755
+    name, target = (text.encode("utf-8", "surrogateescape") for text in (entry.path, entry.target))
+    fits = max(len(name), len(target)) <= _NAME_MAX and entry.size < _SIZE_MAX and (name + target).isascii()
+    if fits and entry.type != DIRECTORY:
+        return _short_header(name, target, mode, entry)
     info = tarfile.TarInfo(entry.path)
     info.type = _TYPES[entry.type]
-    info.mode = entry.mode if entry.type == FILE else 0o777 if entry.type == LINK else 0o755
+    info.mode = mode
     info.size = entry.size
     info.mtime = entry.mtime
     info.linkname = entry.target
     return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+def _short_header(name: bytes, target: bytes, mode: int, entry: Entry) -> bytes:
+    """Return what tarfile would, for members that need no extended header; several times faster."""
+    numbers = b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (mode, 0, 0, entry.size, entry.mtime)
+    rest = _TYPES[entry.type] + target.ljust(_NAME_MAX, b"\0") + b"ustar\x0000"
+    head = name.ljust(_NAME_MAX, b"\0") + numbers
+    tail = rest.ljust(_TAR_BLOCK - len(head) - 8, b"\0")
+    # The sum is made with blanks in its own place.
+    return head + b"%06o\0 " % (sum(head) + sum(tail) + 8 * 32) + tail

@@ -20,6 +20,11 @@ _EMPTIED = ("extracted_package_dir", "package_tarball_full_path")
 
 _HISTORY_TIME = re.compile(rb"^==> .* <==$", re.MULTILINE)
 _HISTORY_CHANNEL = re.compile(rb"^([+-])([A-Za-z][A-Za-z0-9+.-]*://.*)(/[^/\n]+::)", re.MULTILINE)
+#: How installers begin a script whose Python has a path too long for a first line: distlib's form and conda's.
+_DETOUR_BEGINS = b"#!/bin/sh\n'''exec' "
+_DETOUR = re.compile(_DETOUR_BEGINS + rb"(\"?)(/[^\"\n]+?)\1( -[^ \"\n]+)? \"\$0\" \"\$@\"(?:\n' '''| #''')\n")
+#: Longer than such a beginning.
+_DETOUR_MAX = 1 << 14
 _BYTECODE_LINE = re.compile(rb'^[^\n]*__pycache__/[^\n]*\.pyc"?,[^\n]*(?:\n|\Z)', re.MULTILINE)
 #: A path ends here unless it goes on as a longer name.
 _PATH_ENDS = rb"(?![A-Za-z0-9_+-]|\.[A-Za-z0-9_])"
@@ -48,8 +53,13 @@ def conda_meta(data: dict[str, t.Any], packed: t.Container[str], digests: Digest
 def _stated_path(path: dict[str, t.Any], digests: Digests) -> dict[str, t.Any]:
     if path.get("path_type") == "softlink":
         return {key: value for key, value in path.items() if key != "sha256_in_prefix"}
-    digest = digests[path["_path"]].sha256 if path["_path"] in digests else path.get("sha256")
-    return {**path, "sha256_in_prefix": digest} if digest else path
+    if path["_path"] not in digests:
+        return {**path, "sha256_in_prefix": path["sha256"]} if path.get("sha256") else path
+    # Of what an installer writes, all of these depend on how long the builder's prefix is.
+    packed = digests[path["_path"]]
+    known = {"sha256": packed.sha256, "size_in_bytes": packed.size}
+    known = {key: value for key, value in known.items() if key in path}
+    return {**path, **known, "sha256_in_prefix": packed.sha256}
 
 
 def channel(url: str) -> str:
@@ -97,6 +107,24 @@ def to_placeholder(chunks: t.Iterable[bytes], prefix: str) -> t.Iterator[bytes]:
         yield data[done:cut]
         tail = data[cut:]
     yield pattern.sub(placeholder, tail)
+
+
+def plain_shebang(chunks: t.Iterable[bytes], prefix: str) -> t.Iterator[bytes]:
+    """Yield *chunks*; a script that runs a program of *prefix* by a detour, as the path is long, names it directly.
+
+    Relocation decides anew whether the path is too long.
+    """
+    head, rest = b"", iter(chunks)
+    for chunk in rest:
+        head += chunk
+        begins = head[: len(_DETOUR_BEGINS)] == _DETOUR_BEGINS[: len(head)]
+        if not begins or head.count(b"\n") > 2 or len(head) > _DETOUR_MAX:
+            break
+    detour = _DETOUR.match(head)
+    if detour and detour[2].startswith(prefix.encode("utf-8", "surrogateescape") + b"/"):
+        head = b"#!" + detour[2] + (detour[3] or b"") + b"\n" + head[detour.end() :]
+    yield head
+    yield from rest
 
 
 class PrefixFinder:

@@ -63,7 +63,9 @@ _BLOCK = 4096
 _PATH_MAX = 4095
 
 #: As conda-build makes them: a directory name filled up to the length of a placeholder.
-_BYTECODE_PLACEHOLDER = re.compile(rb"/[!-~]{0,254}_placehold(?:er)?(?:_[a-z]*)*(?=/)")
+_PLACEHOLDER_WORD = re.compile(rb"_placehold(?:er)?(?:_[a-z]*)*(?=/)")
+_PATH_BEFORE = re.compile(rb"/[!-~]*\Z")
+_PLACEHOLDER_MAX = 255
 
 Chunks = t.Iterable[bytes]
 
@@ -86,6 +88,8 @@ class Packing:
         self.records = read_records(self.prefix)
         self.sources = scan(self.prefix)
         self._packed = {source.path for source in self.sources}
+        #: Of sources whose package ships bytecode: the time (seconds since 1970) it was made for.
+        self._times: dict[str, int] = {}
         self._stated = {
             path["_path"]: path
             for record in self.records
@@ -100,8 +104,9 @@ class Packing:
         digests: dict[str, Digest] = {}
         members = {source.path: self._member(source) for source in self.sources}
         for path, member in members.items():
-            if member.entry.relocations and not member.promised and member.entry.type == FILE:
-                digests[path] = _digest(member.read())
+            if member.entry.relocations and member.entry.type == FILE:
+                known = member.promised and Digest(member.promised, member.entry.size)
+                digests[path] = known or _digest(member.read())
         metadata = {record.path: record for record in self.records}
         for path, member in members.items():
             text = self._stating(member, metadata.get(path), digests)
@@ -143,10 +148,19 @@ class Packing:
             renews=_renewal_of(source),
         )
         if source.managed and source.path.endswith(".pyc"):
-            entry = entry._replace(relocations=bytecode_placeholders(read(source.origin)))
+            entry = entry._replace(relocations=self._bytecode(source))
         if source.managed:
             return Member(entry, lambda: read(source.origin), self._stated.get(source.path, {}).get("sha256") or "")
         return self._unmanaged(source, entry)
+
+    def _bytecode(self, source: Source) -> Relocations:
+        """Return what a package's C(.pyc) names, and note the time its source must carry for it to stay valid."""
+        # Whole, as the largest have a few MB.
+        text = b"".join(read(source.origin))
+        origin, time = source_of_bytecode(source.path), bytecode_time(text[:16])
+        if origin in self._packed and time is not None:
+            self._times[origin] = time
+        return bytecode_placeholders(text)
 
     def _link(self, source: Source) -> Entry:
         target = os.readlink(source.origin)
@@ -168,7 +182,8 @@ class Packing:
         relocations: Relocations = ((PLACEHOLDER, TEXT),)
 
         def converted() -> Chunks:
-            return canonical.to_placeholder(read(source.origin), self.prefix)
+            plain = canonical.plain_shebang(read(source.origin), self.prefix)
+            return canonical.to_placeholder(plain, self.prefix)
 
         return Member(entry._replace(size=_digest(converted()).size, relocations=relocations), converted)
 
@@ -228,13 +243,12 @@ class Packing:
 
     def _write(self, archive: Sink, members: t.Sequence[Member]) -> list[Entry]:
         entries = []
-        times = self._bytecode_times(members)
         total, done = sum(member.entry.size for member in members), 0
         guard = Guard(self.prefix)
         for member in members:
             entry = member.entry
-            if entry.path in times:
-                entry = entry._replace(mtime=times[entry.path])
+            if entry.path in self._times:
+                entry = entry._replace(mtime=self._times[entry.path])
             digest = archive.add(entry, guard.watch(entry.path, member.read()))
             if member.promised and digest != member.promised:
                 raise PackError(f"{entry.path} is damaged in the package cache; empty the cache and build again")
@@ -242,17 +256,6 @@ class Packing:
             done += entry.size
             self._progress.size("packing", done, total)
         return entries
-
-    def _bytecode_times(self, members: t.Iterable[Member]) -> dict[str, int]:
-        """Return the time each source must carry for the timestamp C(.pyc) that its package ships to stay valid."""
-        times = {}
-        for member in members:
-            source = source_of_bytecode(member.entry.path)
-            if source in self._packed and member.entry.type == FILE:
-                time = bytecode_time(b"".join(_head(member.read(), 16)))
-                if time is not None:
-                    times[source] = time
-        return times
 
     def _needs(self, entries: t.Sequence[Entry], platform: str) -> Needs:
         wheels = [least_glibc_of_wheel(text) for text in self._wheels()]
@@ -326,11 +329,18 @@ def canonical_mode(mode: int) -> int:
     return owner | (owner & 0o500) >> 3 | (owner & 0o500) >> 6
 
 
-def bytecode_placeholders(chunks: Chunks) -> Relocations:
+def bytecode_placeholders(text: bytes) -> Relocations:
     """Return the placeholders that a package's C(.pyc) names, which conda-build leaves out of its records."""
-    # Whole, as a path may be cut between two chunks; the largest have a few MB.
-    found = {match.decode() for match in _BYTECODE_PLACEHOLDER.findall(b"".join(chunks))}
+    found = {path.decode() for path in _placeholder_paths(text)}
     return tuple((placeholder, BYTECODE) for placeholder in sorted(found))
+
+
+def _placeholder_paths(data: bytes) -> t.Iterator[bytes]:
+    # From the word backwards: looking for it from every slash takes many times longer.
+    for word in _PLACEHOLDER_WORD.finditer(data):
+        begins = _PATH_BEFORE.search(data, max(0, word.start() - _PLACEHOLDER_MAX), word.start())
+        if begins:
+            yield data[begins.start() : word.end()]
 
 
 def bytecode_time(head: bytes) -> int | None:
@@ -346,12 +356,6 @@ def _renewal_of(source: Source) -> str:
     if not source.managed and source.path.endswith(".dist-info/RECORD"):
         return WHEEL_RECORD
     return ""
-
-
-def _head(chunks: Chunks, size: int) -> t.Iterator[bytes]:
-    for chunk in chunks:
-        yield chunk[:size]
-        return
 
 
 def _digest(chunks: Chunks) -> Digest:

@@ -27,7 +27,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.tree import sta
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import GENERATION_MARKER
 from ansible_collections.airgap.conda.plugins.module_utils._model.registration import Scope
-from unit.plugins.module_utils._host.tiny import TinyBundle, make_bundle, snapshot, tool_members
+from unit.plugins.module_utils._host.tiny import TinyBundle, end_of, make_bundle, snapshot, tool_members
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 
@@ -505,15 +505,12 @@ KILLED = 99
 
 def killed(work: t.Callable[[], object], effects: int) -> bool:
     """Do *work* in a child that dies before its effect of that number; return whether it came that far."""
-    child = os.fork()
-    if not child:
-        try:
-            _count_effects(effects)
-            work()
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    code = os.waitpid(child, 0)[1] >> 8
+
+    def counted() -> None:
+        _count_effects(effects)
+        work()
+
+    code = end_of(counted)
     assert code in (0, KILLED)
     return code == KILLED
 

@@ -12,6 +12,7 @@ import json
 import os
 import traceback
 import typing as t
+import warnings
 from pathlib import Path
 
 import zstandard
@@ -229,9 +230,12 @@ def _state(path: str) -> t.Any:
 # --- other processes ------------------------------------------------------------------------------------------------
 
 
-def in_child(work: t.Callable[[], object]) -> None:
-    """Do *work* in a child, whose limits and user end with it; fail where it does."""
-    child = os.fork()
+def end_of(work: t.Callable[[], object]) -> int:
+    """Do *work* in a child; return the code it ends with."""
+    with warnings.catch_warnings():
+        # Said of threads of the test runner, which hold no lock that is needed here.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
     if not child:
         try:
             work()
@@ -239,7 +243,12 @@ def in_child(work: t.Callable[[], object]) -> None:
             traceback.print_exc()
             os._exit(1)
         os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
+    return os.waitpid(child, 0)[1] >> 8
+
+
+def in_child(work: t.Callable[[], object]) -> None:
+    """Do *work* in a child, whose limits and user end with it; fail where it does."""
+    assert end_of(work) == 0
 
 
 def as_a_user(work: t.Callable[[], object]) -> None:
