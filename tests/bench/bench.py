@@ -30,7 +30,7 @@ PARTS = ("rollout", "second", "size", "memory", "pack")
 #: Seconds in which all has ended.
 LIMIT = 14 * 60
 #: Seconds for the builds, for packing, for a round of rollouts, and for the sizes.
-BUILD, PACKING, ROUND, SIZES = 120, 60, 420, 240
+BUILD, PACKING, ROUND, SIZES = 120, 100, 420, 300
 
 _Result = TypeVar("_Result")
 

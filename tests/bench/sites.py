@@ -89,7 +89,7 @@ class Site:
 
         C(conda-unpack) lists them all and is not counted.
         """
-        pattern = "|".join(["_placehold", *map(re.escape, texts)])
+        pattern = "|".join(["_placehold(er)?_placehold", *map(re.escape, texts)])
         command = f"grep -rlaE '{pattern}' {PREFIX} --exclude=conda-unpack | wc -l"
         return int(self._fleet.hosts[-1].run(command).stdout)
 

@@ -14,7 +14,7 @@ import json
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._model import relocation
-from ansible_collections.airgap.conda.plugins.module_utils._model.files import BYTECODE, FILE, LINK, PLACEHOLDER, Entry
+from ansible_collections.airgap.conda.plugins.module_utils._model.files import FILE, LINK, PLACEHOLDER, Entry
 
 #: conda-pack's activation scripts, which work for an environment at any path.
 _ACTIVATION = ("activate", "activate.fish", "deactivate")
@@ -107,8 +107,7 @@ def _activation_script(name: str) -> bytes:
 
 def unpack_script(entries: t.Iterable[Entry]) -> bytes:
     """Return C(bin/conda-unpack) for an archive of *entries*: our relocation with our records."""
-    # What bytecode names, Python puts right itself whenever it imports it.
-    relocated = [entry for entry in entries if any(mode != BYTECODE for _old, mode in entry.relocations)]
+    relocated = [entry for entry in entries if entry.relocations]
     records = [[entry.path, entry.relocations] for entry in relocated if entry.type == FILE]
     links = [[entry.path, entry.target] for entry in relocated if entry.type == LINK]
     tail = _UNPACK_TAIL.format(records=json.dumps(records), links=json.dumps(links), placeholder=PLACEHOLDER)

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module_utils is PRIVATE to the collection and should only be used by the collection itself.
-"""Bytecode of a staged tree: that of packages made to name the prefix, the rest compiled, by the tree's own Python."""
+"""Bytecode of a staged tree, compiled by its own Python as for the path it will be live at."""
 
 from __future__ import annotations
 
@@ -20,29 +20,12 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.files import F
 #: Seconds; far more than the largest environments take.
 TIMEOUT = 3600
 
-#: Runs in the environment's Python (3.8 or newer; older ones leave what packages ship as it is).
-_REWRITE = """
-import importlib.util, json, marshal, py_compile, sys, types
-
-def moved(code, old, new):
-    consts = tuple(moved(each, old, new) if isinstance(each, types.CodeType) else each for each in code.co_consts)
-    return code.replace(co_filename=code.co_filename.replace(old, new), co_consts=consts)
-
-def rename(path, placeholders):
-    with open(path, "rb") as file:
-        data = file.read()
-    if data[:4] == importlib.util.MAGIC_NUMBER:
-        code = marshal.loads(data[16:])
-        for placeholder in placeholders:
-            code = moved(code, placeholder, prefix)
-        with open(path, "wb") as file:
-            file.write(data[:16] + marshal.dumps(code))
-
-root, prefix, named, stale = json.load(sys.stdin)
+#: Runs in the environment's Python.
+_COMPILE = """
+import json, py_compile, sys
+root, prefix, stale = json.load(sys.stdin)
 for path, source in stale:
     py_compile.compile(root + "/" + source, root + "/" + path, prefix + "/" + source)
-for path, placeholders in named if sys.version_info >= (3, 8) else []:
-    rename(root + "/" + path, placeholders)
 """
 
 _LIBRARY = re.compile(r"lib/python\d+\.\d+")
@@ -63,22 +46,16 @@ def compile_bytecode(staging: Staging, root: str, prefix: str) -> None:
         _adopt(staging, root, library, before)
 
 
-def relocate_bytecode(staging: Staging, root: str, prefix: str, entries: t.Iterable[Entry]) -> None:
-    """Make the C(.pyc) of packages name the sources at *prefix*, and be of the sources as relocation left them."""
+def renew_bytecode(staging: Staging, root: str, prefix: str, entries: t.Iterable[Entry]) -> None:
+    """Compile anew the C(.pyc) of packages whose source relocation changed, as they would never be valid."""
     python = os.path.join(root, "bin", "python")
     bytecode = [entry for entry in entries if entry.type == FILE and source_of_bytecode(entry.path)]
     stale = [entry for entry in bytecode if source_of_bytecode(entry.path) in staging.relocated]
-    named = [entry for entry in bytecode if entry.relocations and entry not in stale]
-    if not (stale or named) or not os.path.exists(python):
+    if not stale or not os.path.exists(python):
         return
-    orders = [
-        root,
-        prefix,
-        [(entry.path, [placeholder for placeholder, _mode in entry.relocations]) for entry in named],
-        [(entry.path, source_of_bytecode(entry.path)) for entry in stale],
-    ]
-    _run([python, "-I", "-B", "-c", _REWRITE], json.dumps(orders).encode())
-    for entry in (*stale, *named):
+    orders = [root, prefix, [(entry.path, source_of_bytecode(entry.path)) for entry in stale]]
+    _run([python, "-I", "-B", "-c", _COMPILE], json.dumps(orders).encode())
+    for entry in stale:
         staging.rewritten(entry.path, entry.mode, entry.mtime)
 
 

@@ -17,7 +17,7 @@ import time
 import typing as t
 import zlib
 
-from ansible_collections.airgap.conda.plugins.module_utils._host.bytecode import compile_bytecode, relocate_bytecode
+from ansible_collections.airgap.conda.plugins.module_utils._host.bytecode import compile_bytecode, renew_bytecode
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import decoders
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import place_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.health import check_health
@@ -285,7 +285,7 @@ class Deployment:
         staging = Staging(self.store.staging, self.order.prefix, want.uid, want.gid)
         with incoming.open(ARCHIVE_PIECE) as archive:
             staging.extract(entries, offer.carriers, offer.codec, archive, self._progress)
-        relocate_bytecode(staging, self.store.staging, self.order.prefix, entries)
+        renew_bytecode(staging, self.store.staging, self.order.prefix, entries)
         staging.renew(entries)
         staging.add(GENERATION_MARKER, (header.generation + "\n").encode(), 0o644, EPOCH)
         if self.order.bytecode:

@@ -20,7 +20,6 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.progress import
 from ansible_collections.airgap.conda.plugins.module_utils._host.tar import Member, members
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError, RelocationError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
-    BYTECODE,
     CONDA_META,
     DIRECTORY,
     FILE,
@@ -119,7 +118,7 @@ class Staging:
                 original.update(chunk)
                 yield chunk
 
-        if not entry.relocations or entry.relocations[0][1] == BYTECODE:
+        if not entry.relocations:
             self.write(entry.path, chunks(), entry.mode, entry.mtime)
             digest = Digest(original.hexdigest(), entry.size)
         else:

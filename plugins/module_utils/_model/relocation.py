@@ -22,11 +22,14 @@ SHEBANG_MAX = 127
 #: Longest string that is followed to its end inside a binary, in bytes.
 STRING_MAX = 1 << 20
 
+#: Set in the type of what marshal refers back to.
+_REFERENCE = 0x80
+
 Chunks = t.Iterable[bytes]
 
 
 def relocate(chunks: Chunks, relocations: t.Iterable[tuple[str, str]], prefix: str) -> Chunks:
-    """Yield *chunks* with each (placeholder, 'text' or 'binary') of *relocations* replaced by *prefix*.
+    """Yield *chunks* with each (placeholder, 'text', 'binary' or 'bytecode') of *relocations* replaced by *prefix*.
 
     Raise C(ValueError) where a binary cannot hold the prefix.
     """
@@ -35,6 +38,8 @@ def relocate(chunks: Chunks, relocations: t.Iterable[tuple[str, str]], prefix: s
         old = placeholder.encode("utf-8", "surrogateescape")
         if mode == "binary":
             chunks = replace_binary(chunks, old, new)
+        elif mode == "bytecode":
+            chunks = replace_bytecode(chunks, old, new)
         else:
             chunks = fit_shebang(replace_text(chunks, old, new), new)
     return chunks
@@ -83,6 +88,43 @@ def replace_binary(chunks: Chunks, old: bytes, new: bytes) -> t.Iterator[bytes]:
 def _padded(string: bytes, old: bytes, new: bytes) -> bytes:
     replaced = string.replace(old, new)
     return replaced + b"\0" * (len(string) - len(replaced))
+
+
+def replace_bytecode(chunks: Chunks, old: bytes, new: bytes) -> t.Iterator[bytes]:
+    """Yield compiled Python with every string that begins with *old* beginning with *new*, of the length it then has.
+
+    Such are the paths of sources. Their form is that of CPython's C(marshal.c): a type, a length, the bytes. Held in
+    memory as a whole; the largest have a few MB.
+    """
+    data = b"".join(chunks)
+    done, at = 0, data.find(old)
+    while at >= 0:
+        head = _string_head(data, at, len(old))
+        if head is not None:
+            begins, kind, size = head
+            yield data[done:begins] + _marshal_head(kind, size - len(old) + len(new), new.isascii()) + new
+            done = at + len(old)
+        at = data.find(old, at + len(old))
+    yield data[done:]
+
+
+def _string_head(data: bytes, at: int, least: int) -> tuple[int, int, int] | None:
+    """Return where the string that begins at *at* has its head, its type and its size; None where none begins."""
+    if at >= 5 and data[at - 5] & ~_REFERENCE in b"aAuts":
+        size = int.from_bytes(data[at - 4 : at], "little")
+        if least <= size <= len(data) - at:
+            return at - 5, data[at - 5], size
+    if at >= 2 and data[at - 2] & ~_REFERENCE in b"zZ" and data[at - 1] >= least:
+        return at - 2, data[at - 2], data[at - 1]
+    return None
+
+
+def _marshal_head(kind: int, size: int, ascii_only: bool) -> bytes:
+    """Return the head of a string of *size* bytes; the short forms have no room for more, the ASCII ones for others."""
+    forms = {b"z"[0]: b"a", b"Z"[0]: b"A"} if ascii_only else dict(zip(b"zaZA", (b"u", b"u", b"t", b"t")))
+    plain = kind & ~_REFERENCE
+    form = forms.get(plain, bytes([plain]))[0] | kind & _REFERENCE
+    return bytes([form]) + size.to_bytes(4, "little")
 
 
 def fit_shebang(chunks: Chunks, prefix: bytes) -> t.Iterator[bytes]:

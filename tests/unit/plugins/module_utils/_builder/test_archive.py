@@ -18,6 +18,8 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder import archi
 from ansible_collections.airgap.conda.plugins.module_utils._builder.archive import ArchiveWriter
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import PackError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import DIRECTORY, EPOCH, FILE, LINK, Entry
+from hypothesis import given
+from hypothesis import strategies as st
 
 BODY = bytes(range(256)) * 20
 
@@ -98,6 +100,32 @@ def test_equal_entries_give_an_equal_tar(tmp_path: Path, monkeypatch: pytest.Mon
     first.close()
     second.close()
     assert first.tar_sha256.hexdigest() == second.tar_sha256.hexdigest()
+
+
+names = st.one_of(
+    st.sampled_from(["a", "n" * 99, "n" * 100, "n" * 101, "d" * 60 + "/" + "n" * 60, "\u00fc", "caf\udce9", "a\nb"]),
+    st.text(st.characters(min_codepoint=1, max_codepoint=127, exclude_characters="/"), min_size=1, max_size=5),
+)
+
+
+@given(
+    names,
+    names,
+    st.sampled_from([FILE, LINK, DIRECTORY]),
+    st.tuples(st.integers(0, 0o777), st.sampled_from([0, 1, 8**11 - 1, 8**11, 1 << 40]), st.integers(0, (1 << 32) - 1)),
+)
+def test_headers_are_those_of_the_standard_library(
+    name: str, target: str, kind: str, numbers: tuple[int, int, int]
+) -> None:
+    mode, size, mtime = numbers
+    info = tarfile.TarInfo(name)
+    info.type = {FILE: tarfile.REGTYPE, LINK: tarfile.SYMTYPE, DIRECTORY: tarfile.DIRTYPE}[kind]
+    info.mode = {FILE: mode, LINK: 0o777, DIRECTORY: 0o755}[kind]
+    info.size = size if kind == FILE else 0
+    info.linkname = target if kind == LINK else ""
+    info.mtime = mtime
+    entry = Entry(name, kind, mode, info.size, target=info.linkname, mtime=mtime)
+    assert archive._header(entry) == info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 
 def test_adding_tells_the_digest(tmp_path: Path) -> None:

@@ -10,7 +10,11 @@ import typing as t
 
 import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._builder import canonical
-from ansible_collections.airgap.conda.plugins.module_utils._builder.canonical import names_prefix, to_placeholder
+from ansible_collections.airgap.conda.plugins.module_utils._builder.canonical import (
+    names_prefix,
+    plain_shebang,
+    to_placeholder,
+)
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import PLACEHOLDER
 from ansible_collections.airgap.conda.plugins.module_utils._model.renewal import Digest
 from hypothesis import example, given
@@ -106,6 +110,42 @@ def test_a_longer_name_is_not_the_prefix(text: bytes, whole: bool) -> None:
 def test_odd_bytes_in_the_prefix_are_found() -> None:
     assert names_prefix([b"/caf\xe9/x"], "/caf\udce9")
     assert not names_prefix([b"/caf\xc3\xa9/x"], "/caf\udce9")
+
+
+# --- scripts --------------------------------------------------------------------------------------------------------
+
+PLAIN = b"#!/envs/ml/bin/python\nimport x\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "plain"),
+    [
+        (b"#!/bin/sh\n'''exec' /envs/ml/bin/python \"$0\" \"$@\"\n' '''\nimport x\n", PLAIN),
+        (b"#!/bin/sh\n'''exec' \"/envs/ml/bin/python\" \"$0\" \"$@\"\n' '''\nimport x\n", PLAIN),
+        (b"#!/bin/sh\n'''exec' \"/envs/ml/bin/python\" \"$0\" \"$@\" #'''\nimport x\n", PLAIN),
+        (
+            b"#!/bin/sh\n'''exec' \"/envs/ml/bin/python\" -E \"$0\" \"$@\"\n' '''\nimport x\n",
+            b"#!/envs/ml/bin/python -E\nimport x\n",
+        ),
+        (PLAIN, PLAIN),
+        *(
+            (other, other)
+            for other in (
+                b"",
+                b"#!/bin/sh\n",
+                b"#!/bin/sh\necho /envs/ml\n",
+                b"#!/bin/sh\n'''exec' /envs/other/bin/python \"$0\" \"$@\"\n' '''\n",
+                b"#!/bin/sh\n'''exec' /envs/ml-tools/bin/python \"$0\" \"$@\"\n' '''\n",
+                b"#!/bin/sh\n'''exec' /envs/ml/bin/python \"$1\"\n' '''\n",
+                b"\n#!/bin/sh\n'''exec' /envs/ml/bin/python \"$0\" \"$@\"\n' '''\n",
+                b"#!/bin/sh\n'''exec' " + b"x" * 40_000,
+            )
+        ),
+    ],
+)
+@pytest.mark.parametrize("sizes", [[1 << 20], [1], [19, 3]], ids=str)
+def test_a_script_that_takes_a_detour_names_its_python_directly(script: bytes, plain: bytes, sizes: list[int]) -> None:
+    assert b"".join(plain_shebang(cut(script, sizes), PREFIX)) == plain
 
 
 # --- metadata -------------------------------------------------------------------------------------------------------

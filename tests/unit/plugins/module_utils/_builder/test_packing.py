@@ -288,6 +288,19 @@ def test_two_builds_of_one_solution_are_one_bundle(tmp_path: Path) -> None:
     assert len(found) == 1
 
 
+def test_scripts_are_packed_alike_however_long_the_prefix_they_were_made_at(tmp_path: Path) -> None:
+    found = set()
+    for name in ("short", "l" * 200):
+        made = fill(Handmade(tmp_path / name[0], name))
+        first = f"#!{made.prefix}/bin/python\n"
+        if len(first) > 127:
+            first = f"#!/bin/sh\n'''exec' {made.prefix}/bin/python \"$0\" \"$@\"\n' '''\n"
+        made.put("bin/pip-tool", f"{first}print()\n".encode(), 0o755)
+        entries = pack(made, tmp_path / f"dist-{name[0]}").entries
+        found.add((entries["bin/pip-tool"], entries[f"{SITE}/own-1.dist-info/RECORD"]))
+    assert len(found) == 1
+
+
 @pytest.mark.parametrize(
     ("mode", "canonical"),
     [

@@ -637,7 +637,7 @@ def test_a_repair_that_is_killed_anywhere_is_finished(site: Site, one: TinyBundl
     ("owner", "name"),
     [
         (deployment, "parse_files"),
-        (deployment, "relocate_bytecode"),
+        (deployment, "renew_bytecode"),
         (deployment, "sync"),
         (deployment, "switch"),
         (deployment, "check_health"),
