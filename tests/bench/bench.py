@@ -122,9 +122,9 @@ def _within(seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _end(_number: int, _frame: object) -> NoReturn:
+def _end(number: int, _frame: object) -> NoReturn:
     """Let the blocks that are open clean up."""
-    sys.exit(143)
+    sys.exit(f"ended by {signal.Signals(number).name}")
 
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:

@@ -54,6 +54,7 @@ def test_what_is_said_of_an_archive_is_true(tmp_path: Path) -> None:
     assert (writer.tar_size, writer.tar_sha256.hexdigest()) == (len(tar), hashlib.sha256(tar).hexdigest())
     assert encoding.piece == (path.name, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
     assert (encoding.codec, encoding.level) == ("zstd", archive.LEVEL)
+    assert zstandard.get_frame_parameters(path.read_bytes()).has_checksum
     assert len(tar) % 10240 == 0
 
 

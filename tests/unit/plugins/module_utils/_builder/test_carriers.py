@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ast
+import marshal
 import os
 import subprocess
 import sys
@@ -53,7 +54,8 @@ def unpacked(tmp_path: Path) -> Path:
     (prefix / "lib/caf\udce9").write_text(PLACEHOLDER)
     (prefix / "lib/libx.so").write_bytes(b"\0" + CONDA_PLACEHOLDER.encode() + b"/lib\0end")
     (prefix / "lib/plain").write_text(PLACEHOLDER)
-    (prefix / "lib/x.pyc").write_text(CONDA_PLACEHOLDER)
+    code = compile("", f"{CONDA_PLACEHOLDER}/lib/x.py", "exec")
+    (prefix / "lib/x.pyc").write_bytes(b"\0" * 16 + marshal.dumps(code))
     (prefix / "lib/own").symlink_to(f"{PLACEHOLDER}/bin")
     (prefix / "lib/other").symlink_to("/etc/hosts")
     (prefix / "bin/conda-unpack").write_bytes(unpack_script(ENTRIES))
@@ -91,6 +93,7 @@ def test_everything_carries_the_path_it_lies_at(unpacked: Path) -> None:
     assert (unpacked / "lib/caf\udce9").read_text() == here
     pad = b"\0" * (len(CONDA_PLACEHOLDER) - len(here))
     assert (unpacked / "lib/libx.so").read_bytes() == b"\0" + here.encode() + b"/lib" + pad + b"\0end"
+    assert marshal.loads((unpacked / "lib/x.pyc").read_bytes()[16:]).co_filename == f"{here}/lib/x.py"
     assert os.readlink(unpacked / "lib/own") == f"{here}/bin"
     assert os.readlink(unpacked / "lib/other") == "/etc/hosts"
     assert ((unpacked / "bin/tool").stat().st_mode & 0o777, (unpacked / "bin/tool").stat().st_mtime) == (0o750, 5)
@@ -99,7 +102,6 @@ def test_everything_carries_the_path_it_lies_at(unpacked: Path) -> None:
 def test_files_without_record_stay_as_they_are(unpacked: Path) -> None:
     unpack(unpacked)
     assert (unpacked / "lib/plain").read_text() == PLACEHOLDER
-    assert (unpacked / "lib/x.pyc").read_text() == CONDA_PLACEHOLDER
     assert not list(unpacked.rglob("*.conda-unpack"))
 
 

@@ -423,8 +423,8 @@ def test_an_unhealthy_upgrade_leaves_the_old_generation_live(
         monkeypatch.setattr(switching, "exchange", lambda _one, _other: False)
     site.present(one)
     live = snapshot(site.prefix)
-    with pytest.raises(DeployError, match=r"^health: `tool \| grep 1\.0` ended with 1"):
-        site.present(two, health={"commands": ["tool | grep 1.0"]})
+    with pytest.raises(DeployError, match=r"^health: `tool \| grep .*` ended with 1"):
+        site.present(two, health={"commands": ["tool | grep '^1[.]0'"]})
     assert snapshot(site.prefix) == live
     assert site.generations() == []
     # What was sent stays for another try until something else is wanted.
@@ -579,6 +579,10 @@ def test_an_upgrade_that_is_killed_anywhere_leaves_old_or_new_and_is_finished(
             assert not exchange
             seen.add("between")
         finished(site, two, new)
+        assert site.generations() == [f"0001-{one.manifest.content_id[:12]}"]
+        kept = snapshot(site.store.path("generations", site.generations()[0]))
+        kept.pop(GENERATION_MARKER)
+        assert without_marks(kept) == without_marks(old)
         if not came_so_far:
             break
         shutil.rmtree(site.top)
@@ -692,12 +696,12 @@ def test_health_is_checked_after_an_interrupted_switch_too(
     with monkeypatch.context() as patched:
         patched.setattr(deployment, "check_health", lambda *_arguments: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            site.present(two, health={"commands": ["tool | grep 1.0"]})
+            site.present(two, health={"commands": ["tool | grep '^1[.]0'"]})
     assert site.output() == f"2.0 at {site.prefix}\n"
     for _again in range(2):
         with pytest.raises(DeployError, match=r"^health: "):
-            site.present(two, health={"commands": ["tool | grep 1.0"]})
-    site.present(two, health={"commands": ["tool | grep 2.0"]})
+            site.present(two, health={"commands": ["tool | grep '^1[.]0'"]})
+    site.present(two, health={"commands": ["tool | grep '^2[.]0'"]})
     site.assert_settled(site.order(two))
 
 

@@ -123,6 +123,14 @@ def test_equal_trees_give_equal_bytes_whatever_their_order(entries: list[Entry],
     assert render_files(entries) == rendered
 
 
+def test_lines_are_sorted_by_the_bytes_of_the_path() -> None:
+    paths = ["\uffff", "\udcf5", "a-b", "a/b", "a", "B"]
+    found = [
+        entry.path for entry in parse_files(render_files([Entry(path, DIRECTORY) for path in paths if path != "a"]))
+    ]
+    assert found == ["B", "a-b", "a/b", "\uffff", "\udcf5"]
+
+
 @given(st.binary(max_size=40), st.integers(0, 2000))
 def test_a_damaged_list_is_refused_in_one_line_or_a_whole_other_one(garbage: bytes, at: int) -> None:
     whole = FIXTURE.read_bytes()
