@@ -87,10 +87,10 @@ class Site:
     def placeholders(self, *texts: str) -> int:
         """How many files of the environment on a host hold a package's placeholder or one of *texts*.
 
-        C(conda-unpack) lists them all and is not counted.
+        C(conda-unpack) and conda's records list them and are not counted.
         """
         pattern = "|".join(["_placehold(er)?_placehold", *map(re.escape, texts)])
-        command = f"grep -rlaE '{pattern}' {PREFIX} --exclude=conda-unpack | wc -l"
+        command = f"grep -rlaE '{pattern}' {PREFIX} --exclude=conda-unpack --exclude-dir=conda-meta | wc -l"
         return int(self._fleet.hosts[-1].run(command).stdout)
 
     def _run(self, program: str, *words: str) -> Timed:
