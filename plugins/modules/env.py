@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
+---
 module: env
 short_description: Environment from an environment.yml, in a private build prefix
 description:
@@ -33,6 +34,9 @@ attributes:
       - The diff is of package lists.
   idempotent:
     support: full
+  platform:
+    support: full
+    platforms: linux
   action:
     support: full
   async:
@@ -108,6 +112,10 @@ options:
     type: path
 seealso:
   - module: airgap.conda.bundle
+    description: Packs the environment.
+  - plugin: airgap.conda.env_build
+    plugin_type: role
+    description: Builds and packs in one step.
 """
 
 EXAMPLES = r"""
