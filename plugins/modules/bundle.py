@@ -106,9 +106,9 @@ EXAMPLES = r"""
 
 - name: Pack an environment that conda made
   airgap.conda.bundle:
-    prefix: /opt/conda/envs/my_env
-    name: my_env
-    dist: /srv/bundles
+    prefix: ~/miniforge3/envs/science
+    name: science
+    dist: bundles
 """
 
 RETURN = r"""

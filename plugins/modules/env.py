@@ -141,7 +141,7 @@ EXAMPLES = r"""
 
 - name: Remove the build environment
   airgap.conda.env:
-    name: demo
+    name: my_env
     state: absent
 """
 
@@ -151,12 +151,12 @@ prefix:
     - Where the environment is on the builder. Null with O(state=absent), and in check mode when there is none yet.
   returned: success
   type: str
-  sample: /home/builder/.cache/airgap-conda/build/demo-linux-64/0f3a9c1b2d4e
+  sample: /home/builder/.cache/airgap-conda/build/my_env-linux-64/0f3a9c1b2d4e
 name:
   description: Name of the environment.
   returned: success
   type: str
-  sample: demo
+  sample: my_env
 platform:
   description: Platform of the hosts.
   returned: success

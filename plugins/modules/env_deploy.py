@@ -201,7 +201,7 @@ EXAMPLES = r"""
       - bundle: dist/tools-linux-64
         envs_dir: /srv/envs
         register:
-          commands: [jq]
+          commands: [python3.11]
 
 - name: Remove it
   airgap.conda.env_deploy:
