@@ -29,7 +29,7 @@ class ActionModule(AirgapAction):
         result = self.execute("bundle", {**arguments, "dist": "~/.cache/airgap-conda/dist"}, task_vars)
         if result.get("failed") or not result["bundle"] or self._task.check_mode:
             return result
-        fetched = fetch_bundle(self, result["bundle"], dist)
+        fetched = fetch_bundle(self, result["bundle"], dist, task_vars)
         return {**result, "bundle": fetched.directory, "changed": result["changed"] or fetched.changed}
 
 

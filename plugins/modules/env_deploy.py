@@ -126,6 +126,13 @@ options:
             type: list
             elements: str
             default: []
+          kernel:
+            description:
+              - Offer it to Jupyter, by a kernel in C(/usr/local/share/jupyter), or a plain user's
+                C(~/.local/share/jupyter).
+              - The bundle has to hold C(ipykernel).
+            type: bool
+            default: false
           frozen:
             description: Mark the environment as not to be changed by conda and pip.
             type: bool
@@ -256,6 +263,7 @@ def argument_spec() -> dict[str, t.Any]:
         "users": strings,
         "profile": {"type": "bool", "default": False},
         "commands": strings,
+        "kernel": {"type": "bool", "default": False},
         "frozen": {"type": "bool", "default": False},
     }
     environment = {

@@ -42,6 +42,17 @@ dependencies:
   - pip
 """
 
+#: One that Jupyter can start.
+NOTEBOOKS = """\
+name: notebooks
+channels: [conda-forge]
+dependencies:
+  - python=3.11
+  - pip
+  - pip:
+      - ipykernel==6.29.5
+"""
+
 _COLLECTION = Path(__file__).parents[2]
 
 

@@ -122,7 +122,7 @@ def _run(command: list[str], variables: dict[str, str], directory: str, progress
 
 def _refuse_replaced(prefix: str) -> None:
     """Raise where pip took away a conda package to put another version there: neither could travel whole."""
-    lost = [record["name"] for record in conda_meta.records(prefix) if _is_replaced(prefix, record["files"])]
+    lost = [data["name"] for _path, data in conda_meta.read_records(prefix) if _is_replaced(prefix, data["files"])]
     if lost:
         raise BuildError(
             f"pip replaced {', '.join(lost)} of conda; "

@@ -36,7 +36,7 @@ PATIENCE = 30
 
 _RETRY = 0.2
 _PARTS = ("receipts", "manifests", "index", "generations", "incoming")
-_GENERATION = re.compile(r"([0-9]{4,})-[0-9a-f]{12}")
+_GENERATION = re.compile(r"[0-9]{4,}-[0-9a-f]{12}")
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -120,8 +120,8 @@ class Store:
 
     def next_generation(self, content_id: str) -> str:
         """Return a name for a new generation: a number that grows, and whose content it is."""
-        named = map(_GENERATION.fullmatch, os.listdir(os.path.join(self.root, "receipts")))
-        return f"{max((int(match[1]) for match in named if match), default=0) + 1:04d}-{content_id[:12]}"
+        named = filter(_GENERATION.fullmatch, os.listdir(os.path.join(self.root, "receipts")))
+        return f"{max(map(number_of, named), default=0) + 1:04d}-{content_id[:12]}"
 
     def write_receipt(self, header: Header, items: t.Iterable[Item], manifest: bytes) -> None:
         """Record a generation, for good."""
@@ -143,6 +143,11 @@ class Store:
         remove_tree(self.root)
         with contextlib.suppress(OSError):
             os.rmdir(self.top)
+
+
+def number_of(generation: str) -> int:
+    """Return the number of *generation*, which grows from one to the next."""
+    return int(generation.partition("-")[0])
 
 
 def generation_of(tree: str) -> str:

@@ -161,6 +161,9 @@ def test_generations_are_numbered_and_name_their_content(store: Store) -> None:
     store.write_receipt(HEADER._replace(generation="0009-0123456789ab"), [], b"{}")
     store.forget(HEADER.generation)
     assert store.next_generation(CONTENT) == "0010-0123456789ab"
+    store.write_receipt(HEADER._replace(generation="9999-0123456789ab"), [], b"{}")
+    store.write_receipt(HEADER._replace(generation="10000-0123456789ab"), [], b"{}")
+    assert store.next_generation(CONTENT) == "10001-0123456789ab"
 
 
 @pytest.mark.parametrize("name", [".nfs0001", "0007-0123456789ab.new", "lost+found", "README"])
