@@ -19,6 +19,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_director
     point_at,
     read_manifest,
     verify_piece,
+    write_report,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import MANIFEST_NAME
 
@@ -38,13 +39,16 @@ def fetch_bundle(action: ActionBase, source: str, dist: str) -> Fetched:
     os.makedirs(dist, exist_ok=True)
     destination = os.path.join(dist, os.path.basename(source))
     if is_intact(destination, os.path.basename(source)):
-        return Fetched(destination, point_at(dist, read_manifest(destination)))
+        manifest = read_manifest(destination)
+        reported = write_report(destination, manifest)
+        return Fetched(destination, point_at(dist, manifest) or reported)
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=dist) as directory:
         _fetch(action, source, directory, MANIFEST_NAME)
         manifest = read_manifest(directory)
         for piece in pieces(manifest):
             _fetch(action, source, directory, piece.file)
             verify_piece(directory, piece)
+        write_report(directory, manifest)
         place(directory, destination)
     point_at(dist, manifest)
     return Fetched(destination, True)
