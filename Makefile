@@ -11,7 +11,7 @@ COPY := build/collections/ansible_collections/airgap/conda
 export PYTHONPATH := tests
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint unit live bench clean
+.PHONY: help venv demo test lint unit live release bench clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -30,13 +30,13 @@ $(VENV)/.ready: requirements.txt requirements-dev.txt
 demo: venv  ## build the example, roll it out to three hosts, show that it runs
 	$(BIN)/python -m world.demo
 
-test: lint unit live  ## every suite
+test: lint unit live release  ## every suite
 
 lint: venv  ## style, types, Ansible's conventions
 	rm -rf $(COPY) && mkdir -p $(COPY) && git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t $(COPY)
 	$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 	MYPYPATH=build/collections $(BIN)/mypy -p ansible_collections.airgap.conda.plugins
-	MYPYPATH=build/collections:tests $(BIN)/mypy tests/world tests/live tests/unit
+	MYPYPATH=build/collections:tests $(BIN)/mypy tests/world tests/live tests/unit tests/release
 	$(BIN)/yamllint --strict .
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/ansible-lint --offline --strict
 
@@ -46,6 +46,18 @@ unit: venv  ## tables and properties, no host
 live: venv  ## real builds, real hosts
 	$(BIN)/python -m world.channel
 	$(BIN)/pytest -q -n 2 --dist loadfile tests/live
+
+release: venv $(VENV)/release/.ready  ## what makes it publishable: changelog, licences, tarball, execution environment
+	$(VENV)/release/bin/reuse lint --lines
+	$(VENV)/release/bin/antsibull-changelog lint
+	$(BIN)/python -m world.channel
+	$(BIN)/pytest -q -n 2 --dist loadfile tests/release
+	$(BIN)/ansible-galaxy collection build --force --output-path dist
+
+$(VENV)/release/.ready: requirements-release.txt | $(VENV)/.ready
+	$(PYTHON) -m venv $(VENV)/release
+	$(VENV)/release/bin/pip install --quiet --requirement requirements-release.txt
+	touch $@
 
 bench: venv  ## figures against the playbook of copy, unarchive and conda-unpack
 	$(BIN)/python -m bench

@@ -42,7 +42,9 @@ class ActionModule(AirgapAction):
         awaited: list[Fields] = []
         while True:
             orders = [_order(*each) for each in zip(environments, bundles)]
-            result = self.execute("env_deploy", {"environments": orders, "parts": parts}, task_vars)
+            # With whatever else was given, so that the module refuses what it does not know.
+            arguments = {**self._task.args, "environments": orders, "parts": parts}
+            result = self.execute("env_deploy", arguments, task_vars)
             if result.get("failed") or "environments" not in result:
                 return result
             outcome.add(result)

@@ -21,6 +21,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_director
     point_at,
     read_manifest,
     verify_piece,
+    write_report,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import MANIFEST_NAME
@@ -42,7 +43,9 @@ def fetch_bundle(action: AirgapAction, source: str, dist: str, task_vars: dict[s
     label = os.path.basename(source)
     destination = os.path.join(dist, label)
     if is_intact(destination, label):
-        return Fetched(destination, point_at(dist, read_manifest(destination)))
+        manifest = read_manifest(destination)
+        reported = write_report(destination, manifest)
+        return Fetched(destination, point_at(dist, manifest) or reported)
     beside = tempfile.TemporaryDirectory(prefix=".fetching-", dir=dist)
     with beside as directory, _giver(action, source, task_vars) as give:
         give(MANIFEST_NAME, directory)
@@ -50,6 +53,7 @@ def fetch_bundle(action: AirgapAction, source: str, dist: str, task_vars: dict[s
         for piece in pieces(manifest):
             give(piece.file, directory)
             verify_piece(directory, piece)
+        write_report(directory, manifest)
         place(directory, destination)
     point_at(dist, manifest)
     return Fetched(destination, True)

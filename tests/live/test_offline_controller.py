@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import sys
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,22 +22,6 @@ from world.process import WorldError
 CHECKOUT = Path(__file__).parents[2]
 STICK = "/media/stick"
 PREFIX = "/opt/conda/envs/my_env"
-#: All that a user of the collection has use for.
-SHIPPED = {
-    "CHANGELOG.md",
-    "COPYING",
-    "FILES.json",
-    "LICENSES",
-    "MANIFEST.json",
-    "README.md",
-    "changelogs",
-    "docs",
-    "meta",
-    "playbooks",
-    "plugins",
-    "requirements.txt",
-    "roles",
-}
 #: Each way in which a host can come to know an environment.
 REGISTRATION = {
     "env_deploy_register_users": ["plain"],
@@ -158,11 +141,3 @@ def test_a_controller_without_pip_takes_it_from_the_stick(site: Fleet, stick: Pa
         assert "airgap.conda.env_deploy" in listed
     finally:
         bare.run(f"rm -rf fleet ansible .ansible {STICK}")
-
-
-def test_the_collection_has_what_users_need_and_nothing_else(stick: Path) -> None:
-    with tarfile.open(next(stick.glob("airgap-conda-*.tar.gz"))) as archive:
-        names = archive.getnames()
-    assert {name.split("/")[0] for name in names} <= SHIPPED
-    assert {"plugins/modules/env_deploy.py", "roles/env_deploy/tasks/main.yml", "playbooks/rollout.yml"} <= set(names)
-    assert not [name for name in names if name.endswith((".pyc", ".orig", "~")) or "__pycache__" in name]

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import collections
+import email.message
 import email.parser
 import glob
 import os
@@ -138,8 +139,17 @@ def _is_replaced(prefix: str, files: t.Iterable[str]) -> bool:
 def _package(path: str) -> Package:
     with open(path, encoding="utf-8", errors="replace") as file:
         headers = email.parser.HeaderParser().parse(file)
-    licence = str(headers.get("License-Expression") or headers.get("License") or "").partition("\n")[0]
-    return Package(_canonical(str(headers["Name"])), str(headers["Version"]), manager=PIP, licence=licence)
+    return Package(_canonical(str(headers["Name"])), str(headers["Version"]), manager=PIP, licence=_licence(headers))
+
+
+def _licence(headers: email.message.Message) -> str:
+    """Return in one line what a distribution says; the text of a whole licence says less than classifiers."""
+    stated = str(headers.get("License-Expression") or headers.get("License") or "").strip()
+    if stated and "\n" not in stated and stated.lower() != "unknown":
+        return stated
+    classifiers = map(str, headers.get_all("Classifier", []))
+    named = [each.rpartition("::")[2].strip() for each in classifiers if each.startswith("License ::")]
+    return ", ".join(name for name in named if name != "OSI Approved") or stated.partition("\n")[0]
 
 
 def _canonical(name: str) -> str:

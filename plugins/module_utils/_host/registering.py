@@ -13,7 +13,7 @@ import pwd
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store, write_whole
-from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError, DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Order
 from ansible_collections.airgap.conda.plugins.module_utils._model.registration import (
     DIRECTORY,
@@ -101,13 +101,21 @@ class Registrar:
                 _TAKE[mark.kind](mark)
 
     def _is_shared(self, mark: Mark) -> bool:
-        """Whether another environment in the same directory has recorded the same mark."""
+        """Whether another environment in the same directory has, or may have, recorded the same mark."""
         with contextlib.suppress(FileNotFoundError):
             for name in os.listdir(self._store.top):
-                other = Registrar(Store(self._store.envs_dir, name))
-                if name != os.path.basename(self._store.root) and mark in other.recorded():
+                if name != os.path.basename(self._store.root) and _needs(Store(self._store.envs_dir, name), mark):
                     return True
         return False
+
+
+def _needs(store: Store, mark: Mark) -> bool:
+    """Whether *store* has recorded *mark*; what a newer collection recorded cannot be told, so its marks stay."""
+    try:
+        store.check_format()
+    except BundleError:
+        return True
+    return mark in Registrar(store).recorded()
 
 
 def _place(mark: Mark) -> tuple[str, ...]:
