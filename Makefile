@@ -11,7 +11,7 @@ COPY := build/collections/ansible_collections/airgap/conda
 export PYTHONPATH := tests
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint unit live release bench clean
+.PHONY: help venv demo test lint unit docs live release bench clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -30,18 +30,29 @@ $(VENV)/.ready: requirements.txt requirements-dev.txt
 demo: venv  ## build the example, roll it out to three hosts, show that it runs
 	$(BIN)/python -m world.demo
 
-test: lint unit live release  ## every suite
+test: lint unit docs live release  ## every suite
 
 lint: venv  ## style, types, Ansible's conventions
 	rm -rf $(COPY) && mkdir -p $(COPY) && git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t $(COPY)
 	$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 	MYPYPATH=build/collections $(BIN)/mypy -p ansible_collections.airgap.conda.plugins
-	MYPYPATH=build/collections:tests $(BIN)/mypy tests/world tests/live tests/unit tests/release
+	MYPYPATH=build/collections:tests $(BIN)/mypy tests/world tests/live tests/unit tests/docs tests/release
 	$(BIN)/yamllint --strict .
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/ansible-lint --offline --strict
 
 unit: venv  ## tables and properties, no host
 	$(BIN)/pytest -q -n 2 tests/unit
+
+# Sphinx works without a network; antsibull-docs looks for `ansible` on the PATH.
+docs: export PATH := $(CURDIR)/$(BIN):$(PATH)
+docs: venv  ## the site in build/docs/html, checked: nothing undocumented, no warning, no broken link
+	antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs all --disallow-unknown-collection-refs \
+	    --check-extra-docs-refs .
+	rm -rf build/docs && mkdir -p -m 755 build/docs/rst
+	antsibull-docs collection --use-current --fail-on-error --squash-hierarchy --no-add-antsibull-docs-version \
+	    --dest-dir build/docs/rst airgap.conda
+	sphinx-build -q -b html -c docs/site -d build/docs/trees -W --keep-going build/docs/rst build/docs/html
+	pytest -q -n 2 tests/docs
 
 live: venv  ## real builds, real hosts
 	$(BIN)/python -m world.channel

@@ -23,6 +23,8 @@ attributes:
     description:
       - When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
       - This assumes that the system controlled or queried by the module has not changed in a relevant way.
+  platform:
+    description: Target OS/families that can be operated against.
 """
 
     # What every module adds: all are in one group.

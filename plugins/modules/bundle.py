@@ -25,10 +25,15 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
+    details:
+      - The content id is computed as when packing; of an environment that is still to be made nothing can be told.
   diff_mode:
     support: none
   idempotent:
     support: full
+  platform:
+    support: full
+    platforms: linux
   action:
     support: full
   async:
@@ -46,7 +51,7 @@ options:
     required: true
   platform:
     description:
-      - Platform of the hosts, as conda names it. Only used when every package is for any platform.
+      - Platform of the hosts, as conda names it. Only used when every package is for any platform (C(noarch)).
     type: str
     default: linux-64
   dist:
@@ -104,22 +109,45 @@ options:
 requirements:
   - conda-pack >= 0.9.2
   - zstandard >= 0.23
+  - Python >= 3.10
 seealso:
   - module: airgap.conda.env
+    description: Makes the environment that is packed.
   - module: airgap.conda.env_deploy
+    description: Makes the bundle live on hosts.
+  - plugin: airgap.conda.env_build
+    plugin_type: role
+    description: Builds and packs in one step.
 """
 
 EXAMPLES = r"""
+- name: Build an environment
+  airgap.conda.env:
+    spec: environment.yml
+  register: built
+
+- name: Pack it into a bundle below dist
+  airgap.conda.bundle:
+    prefix: "{{ built.prefix }}"
+    name: "{{ built.name }}"
+    platform: "{{ built.platform }}"
+    spec: environment.yml
+  register: packed
+
+- name: Say what has to cross the gap
+  ansible.builtin.debug:
+    msg: "{{ packed.bundle }}, {{ packed.packages | length }} packages"
+
 - name: Pack an environment that conda made
   airgap.conda.bundle:
-    prefix: /opt/conda/envs/my_env
-    name: my_env
-    dist: /srv/bundles
+    prefix: ~/miniforge3/envs/science
+    name: science
+    dist: bundles
 
 - name: Pack nothing that asks for more than attribution
   airgap.conda.bundle:
-    prefix: /opt/conda/envs/my_env
-    name: my_env
+    prefix: "{{ built.prefix }}"
+    name: "{{ built.name }}"
     licenses:
       allow: [MIT, BSD-*, Apache-2.0, PSF-2.0, Python-2.0, Zlib, GPL-3.0-only WITH GCC-exception-3.1]
       exempt: [readline]
@@ -127,26 +155,57 @@ EXAMPLES = r"""
 
 RETURN = r"""
 bundle:
-  description: Directory of the bundle; empty in check mode when its content is not known yet.
+  description:
+    - Directory of the bundle, named by its content id. Its neighbour without the content id is a link to the newest.
+    - Empty in check mode when its content is not known yet.
   returned: success
   type: str
   sample: /home/me/dist/my_env-linux-64-0123456789ab
 content_id:
-  description: Identity of what the bundle deploys (sha256 of the canonical file list); empty like RV(bundle).
+  description:
+    - Identity of what the bundle deploys, the sha256 of its canonical file list.
+    - Empty in check mode, unless that very environment was packed before.
   returned: success
   type: str
+  sample: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
 size:
   description: Bytes of the archive.
-  returned: when packed
+  returned: when the bundle is there
   type: int
+  sample: 45112233
 packages:
   description: The packages in the bundle.
-  returned: when packed
+  returned: when the bundle is there
   type: list
   elements: dict
+  contains:
+    name:
+      description: Name of the package.
+      type: str
+      sample: pandas
+    version:
+      description: Its version.
+      type: str
+      sample: 1.5.3
+    build:
+      description: Its build; empty for pip's.
+      type: str
+      sample: py311h2872171_1
+    channel:
+      description: Where it comes from, without credentials; empty for pip's.
+      type: str
+      sample: conda-forge
+    manager:
+      description: V(conda) or V(pip).
+      type: str
+      sample: conda
+    licence:
+      description: What it says its licence is.
+      type: str
+      sample: BSD-3-Clause
 report:
   description: The report of the packages' licences, a text in RV(bundle).
-  returned: when packed
+  returned: when the bundle is there
   type: str
   sample: /home/me/dist/my_env-linux-64-0123456789ab/licenses.txt
 actions:
@@ -154,6 +213,7 @@ actions:
   returned: success
   type: list
   elements: str
+  sample: ["pack /home/me/dist/my_env-linux-64-0123456789ab"]
 """
 
 import os

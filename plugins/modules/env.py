@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
+---
 module: env
 short_description: Environment from an environment.yml, in a private build prefix
 description:
@@ -34,6 +35,9 @@ attributes:
       - The diff is of package lists.
   idempotent:
     support: full
+  platform:
+    support: full
+    platforms: linux
   action:
     support: full
   async:
@@ -109,6 +113,10 @@ options:
     type: path
 seealso:
   - module: airgap.conda.bundle
+    description: Packs the environment.
+  - plugin: airgap.conda.env_build
+    plugin_type: role
+    description: Builds and packs in one step.
 """
 
 EXAMPLES = r"""
@@ -134,7 +142,7 @@ EXAMPLES = r"""
 
 - name: Remove the build environment
   airgap.conda.env:
-    name: demo
+    name: my_env
     state: absent
 """
 
@@ -144,12 +152,12 @@ prefix:
     - Where the environment is on the builder. Null with O(state=absent), and in check mode when there is none yet.
   returned: success
   type: str
-  sample: /home/builder/.cache/airgap-conda/build/demo-linux-64/0f3a9c1b2d4e
+  sample: /home/builder/.cache/airgap-conda/build/my_env-linux-64/0f3a9c1b2d4e
 name:
   description: Name of the environment.
   returned: success
   type: str
-  sample: demo
+  sample: my_env
 platform:
   description: Platform of the hosts.
   returned: success

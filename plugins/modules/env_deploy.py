@@ -28,10 +28,18 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
+    details:
+      - The same plan is made and returned, and everything that keeps a host from taking a bundle is told.
+      - Of a bundle only the manifest is read.
   diff_mode:
     support: full
+    details:
+      - The diff is of package lists; where no package changes, it is what would be done, in sentences.
   idempotent:
     support: full
+  platform:
+    support: full
+    platforms: linux
   action:
     support: full
   async:
@@ -173,8 +181,15 @@ options:
     description:
       - File to which progress is appended. Set by the action plugin.
     type: path
+notes:
+  - O(parts), O(progress_file) and O(environments[].offers) belong to the action plugin; what a playbook gives there is
+    not used.
 seealso:
   - module: airgap.conda.bundle
+    description: Packs what is deployed.
+  - plugin: airgap.conda.env_deploy
+    plugin_type: role
+    description: The same with variables that an inventory can set.
 """
 
 EXAMPLES = r"""
@@ -194,7 +209,7 @@ EXAMPLES = r"""
       - bundle: dist/tools-linux-64
         envs_dir: /srv/envs
         register:
-          commands: [jq]
+          commands: [python3.11]
 
 - name: Remove it
   airgap.conda.env_deploy:

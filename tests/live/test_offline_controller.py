@@ -1,13 +1,12 @@
 # Copyright: Contributors to the airgap.conda project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A controller without a route, which has a stick and nothing else: docs/two-controllers.md, typed as it stands."""
+"""A controller without a route, which has a stick and nothing else: its guide, typed as it stands."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -17,9 +16,9 @@ import pytest
 from world import ansible, cache
 from world.controller import broken_promises
 from world.fleet import Fleet, Host, HostSpec
+from world.pages import CHECKOUT, commands
 from world.process import WorldError
 
-CHECKOUT = Path(__file__).parents[2]
 STICK = "/media/stick"
 PREFIX = "/opt/conda/envs/my_env"
 #: Each way in which a host can come to know an environment.
@@ -36,10 +35,7 @@ LISTING = "find / -xdev " + "".join(f"-path {path} -prune -o " for path in OTHER
 
 def documented(block: str) -> list[str]:
     """The commands of a marked block of the page."""
-    page = (CHECKOUT / "docs/two-controllers.md").read_text()
-    found = re.search(rf"^<!-- {re.escape(block)} -->\n```console\n(.+?)^```$", page, re.DOTALL | re.MULTILINE)
-    assert found, f"the page has no block {block}"
-    return [line.removeprefix("$ ") for line in found.group(1).splitlines()]
+    return commands("guide_two_controllers", block)
 
 
 def on_builder(block: str, stick: Path, cwd: Path) -> None:
@@ -83,8 +79,8 @@ def site(stick: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flee
 
 def on_controller(machine: Host, block: str, number: int | None = None) -> ansible.Play:
     """Type a block, or one command of it, where the inventory is; the result is the last command's."""
-    commands = documented(block)
-    chosen = commands if number is None else [commands[0], commands[number]]
+    every = documented(block)
+    chosen = every if number is None else [every[0], every[number]]
     done = machine.ssh("cd ~/fleet; set -e\n" + "\n".join(chosen), check=False, timeout=600)
     return ansible.Play(done.returncode, done.stdout + done.stderr)
 
