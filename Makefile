@@ -11,7 +11,7 @@ COPY := build/collections/ansible_collections/airgap/conda
 export PYTHONPATH := tests
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint unit live bench clean
+.PHONY: help venv demo test lint unit live molecule bench clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -46,6 +46,10 @@ unit: venv  ## tables and properties, no host
 live: venv  ## real builds, real hosts
 	$(BIN)/python -m world.channel
 	$(BIN)/pytest -q -n 2 --dist loadfile tests/live
+
+molecule: venv  ## Molecule's scenarios on real hosts; one with SCENARIO=upgrade
+	$(BIN)/python -m world.channel
+	$(BIN)/python -m world.scenarios $(SCENARIO)
 
 bench: venv  ## figures against the playbook of copy, unarchive and conda-unpack
 	$(BIN)/python -m bench
