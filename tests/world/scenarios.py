@@ -33,7 +33,7 @@ def run(scenario: str) -> tuple[int, str]:
     """How Molecule ended, and what it printed."""
     chosen = ["--scenario-name", scenario] if scenario else ["--all"]
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "ANSIBLE_HOME": str(HOME)}
-    environment |= {"FLEET_OWNER": str(os.getpid()), "PYTHONUNBUFFERED": "1"}
+    environment |= {"FLEET_OWNER": str(os.getpid()), "PYTHONUNBUFFERED": "1", "MOLECULE_COMMAND_BORDERS": "0"}
     if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
         environment |= {"FORCE_COLOR": "1", "ANSIBLE_FORCE_COLOR": "1"}
     words = [*TIED_TO_US, str(BIN / "molecule"), "test", *chosen]
