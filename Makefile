@@ -11,7 +11,7 @@ COPY := build/collections/ansible_collections/airgap/conda
 export PYTHONPATH := tests
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint unit docs live release bench clean
+.PHONY: help venv demo test lint unit docs live molecule release bench clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -30,7 +30,7 @@ $(VENV)/.ready: requirements.txt requirements-dev.txt
 demo: venv  ## build the example, roll it out to three hosts, show that it runs
 	$(BIN)/python -m world.demo
 
-test: lint unit docs live release  ## every suite
+test: lint unit docs live molecule release  ## every suite
 
 lint: venv  ## style, types, Ansible's conventions
 	rm -rf $(COPY) && mkdir -p $(COPY) && git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t $(COPY)
@@ -69,6 +69,10 @@ $(VENV)/release/.ready: requirements-release.txt | $(VENV)/.ready
 	$(PYTHON) -m venv $(VENV)/release
 	$(VENV)/release/bin/pip install --quiet --requirement requirements-release.txt
 	touch $@
+
+molecule: venv  ## Molecule's scenarios on real hosts; one with SCENARIO=upgrade
+	$(BIN)/python -m world.channel
+	$(BIN)/python -m world.scenarios $(SCENARIO)
 
 bench: venv  ## figures against the playbook of copy, unarchive and conda-unpack
 	$(BIN)/python -m bench
