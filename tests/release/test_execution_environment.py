@@ -57,7 +57,14 @@ def test_what_it_asks_for_is_enough_to_build_and_roll_out(build: Path, tmp_path:
 
     (tmp_path / "environment.yml").write_text(bundles.EXAMPLE)
     play("build", {"env_build_spec": "environment.yml", "env_build_channels": [channel.ensure()]})
-    given = {"env_deploy_bundle": "dist/my_env-linux-64", "env_deploy_envs_dir": str(tmp_path / "envs")}
-    play("rollout", {**given, "env_deploy_bytecode": False})
+    given = {
+        "ansible_python_interpreter": str(tmp_path / "image/bin/python"),
+        "env_deploy_bundle": "dist/my_env-linux-64",
+        "env_deploy_bytecode": False,
+        # A conda's own directory needs no registration outside of it.
+        "env_deploy_envs_dir": str(tmp_path / "envs"),
+        "env_deploy_register_conda_root": str(tmp_path),
+    }
+    play("rollout", given)
     shown = [str(tmp_path / "envs/my_env/bin/python"), "-c", "import pandas; print(pandas.__version__)"]
     assert subprocess.check_output(shown, text=True) == "1.5.3\n"
