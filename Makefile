@@ -11,7 +11,7 @@ COPY := build/collections/ansible_collections/airgap/conda
 export PYTHONPATH := tests
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint unit docs live molecule release bench clean
+.PHONY: help venv demo test copy lint sanity unit units integration docs live molecule release bench clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -32,13 +32,23 @@ demo: venv  ## build the example, roll it out to three hosts, show that it runs
 
 test: lint unit docs live molecule release  ## every suite
 
-lint: venv  ## style, types, Ansible's conventions
+copy:
 	rm -rf $(COPY) && mkdir -p $(COPY) && git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t $(COPY)
+
+lint: venv copy  ## style, types, Ansible's conventions
 	$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 	MYPYPATH=build/collections $(BIN)/mypy -p ansible_collections.airgap.conda.plugins
-	MYPYPATH=build/collections:tests $(BIN)/mypy tests/world tests/live tests/unit tests/docs tests/release
+	MYPYPATH=build/collections $(BIN)/mypy -p ansible_collections.airgap.conda.tests.unit
+	MYPYPATH=build/collections:tests $(BIN)/mypy tests/world tests/live tests/docs tests/release tests/cores
 	$(BIN)/yamllint --strict .
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/ansible-lint --offline --strict
+
+sanity units integration: venv copy
+	$(BIN)/python -m cores $@ $(CORE) --only='$(ONLY)'
+
+sanity:  ## ansible-test sanity; CORE=2.21 for one core, ONLY='--test pylint' for one check
+units:  ## ansible-test units, with the oldest and the newest Python of hosts; ONLY='--target-python=venv/3.8 tests/unit/...'
+integration:  ## ansible-test integration, of the tarball as installed
 
 unit: venv  ## tables and properties, no host
 	$(BIN)/pytest -q -n 2 tests/unit
@@ -78,4 +88,4 @@ bench: venv  ## figures against the playbook of copy, unarchive and conda-unpack
 	$(BIN)/python -m bench
 
 clean:  ## what was made here; the cache of the tests stays in ~/.cache
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-core-* build dist .mypy_cache .ruff_cache .pytest_cache

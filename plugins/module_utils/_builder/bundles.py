@@ -14,10 +14,10 @@ import os
 import tempfile
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._builder.conda_meta import read_records
 from ansible_collections.airgap.conda.plugins.module_utils._builder.installed import installed_packages
 from ansible_collections.airgap.conda.plugins.module_utils._builder.needs import platform_of
 from ansible_collections.airgap.conda.plugins.module_utils._builder.packing import Packing
-from ansible_collections.airgap.conda.plugins.module_utils._builder.sources import read_records
 from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_directory import (
     is_intact,
     place,

@@ -26,8 +26,8 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_director
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError, PackError
 from ansible_collections.airgap.conda.plugins.module_utils._model.licenses import parse_rules
-from unit.plugins.module_utils._builder.handmade import Handmade, PackageFile
-from unit.plugins.module_utils._host.tiny import snapshot
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._builder.handmade import Handmade, PackageFile
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import snapshot
 
 SPEC = "5" * 64
 

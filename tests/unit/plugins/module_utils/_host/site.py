@@ -18,7 +18,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.progress import
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import GENERATION_MARKER
-from unit.plugins.module_utils._host.tiny import TinyBundle, snapshot
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import TinyBundle, snapshot
 
 Fields = t.Dict[str, t.Any]
 

@@ -23,8 +23,14 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.tree import sta
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import GENERATION_MARKER
 from ansible_collections.airgap.conda.plugins.module_utils._model.registration import Scope
-from unit.plugins.module_utils._host.site import Fields, Site
-from unit.plugins.module_utils._host.tiny import TinyBundle, end_of, make_bundle, snapshot, tool_members
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.site import Fields, Site
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import (
+    TinyBundle,
+    end_of,
+    make_bundle,
+    snapshot,
+    tool_members,
+)
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 
@@ -614,7 +620,9 @@ def test_health_is_checked_after_an_interrupted_switch_too(
 ) -> None:
     site.present(one)
     with monkeypatch.context() as patched:
-        patched.setattr(deployment, "check_health", lambda *_arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(
+            deployment, "check_health", lambda *_arguments: (never for never in "").throw(KeyboardInterrupt)
+        )
         with pytest.raises(KeyboardInterrupt):
             site.present(two, health={"commands": ["tool | grep '^1[.]0'"]})
     assert site.output() == f"2.0 at {site.prefix}\n"

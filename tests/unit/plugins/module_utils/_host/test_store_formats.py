@@ -17,8 +17,12 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.registering imp
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import FORMAT, Store
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError, DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.registration import Scope
-from unit.plugins.module_utils._host.site import Fields, Site
-from unit.plugins.module_utils._host.tiny import make_bundle, snapshot, tool_members
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.site import Fields, Site
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import (
+    make_bundle,
+    snapshot,
+    tool_members,
+)
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
 MADE_AT = "/tmp/airgap-conda-site"
