@@ -11,7 +11,7 @@ COPY := build/collections/ansible_collections/airgap/conda
 export PYTHONPATH := tests
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint unit docs live bench clean
+.PHONY: help venv demo test copy lint sanity unit units integration docs live molecule release bench clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -30,15 +30,25 @@ $(VENV)/.ready: requirements.txt requirements-dev.txt
 demo: venv  ## build the example, roll it out to three hosts, show that it runs
 	$(BIN)/python -m world.demo
 
-test: lint unit docs live  ## every suite
+test: lint unit docs live molecule release  ## every suite
 
-lint: venv  ## style, types, Ansible's conventions
+copy:
 	rm -rf $(COPY) && mkdir -p $(COPY) && git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t $(COPY)
+
+lint: venv copy  ## style, types, Ansible's conventions
 	$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 	MYPYPATH=build/collections $(BIN)/mypy -p ansible_collections.airgap.conda.plugins
-	MYPYPATH=build/collections:tests $(BIN)/mypy tests/world tests/live tests/unit tests/docs
+	MYPYPATH=build/collections $(BIN)/mypy -p ansible_collections.airgap.conda.tests.unit
+	MYPYPATH=build/collections:tests $(BIN)/mypy tests/world tests/live tests/docs tests/release tests/cores
 	$(BIN)/yamllint --strict .
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/ansible-lint --offline --strict
+
+sanity units integration: venv copy
+	$(BIN)/python -m cores $@ $(CORE) --only='$(ONLY)'
+
+sanity:  ## ansible-test sanity; CORE=2.21 for one core, ONLY='--test pylint' for one check
+units:  ## ansible-test units, with the oldest and the newest Python of hosts; ONLY='--target-python=venv/3.8 tests/unit/...'
+integration:  ## ansible-test integration, of the tarball as installed
 
 unit: venv  ## tables and properties, no host
 	$(BIN)/pytest -q -n 2 tests/unit
@@ -58,8 +68,24 @@ live: venv  ## real builds, real hosts
 	$(BIN)/python -m world.channel
 	$(BIN)/pytest -q -n 2 --dist loadfile tests/live
 
+release: venv $(VENV)/release/.ready  ## what makes it publishable: changelog, licences, tarball, execution environment
+	$(VENV)/release/bin/reuse lint --lines
+	$(VENV)/release/bin/antsibull-changelog lint
+	$(BIN)/python -m world.channel
+	$(BIN)/pytest -q -n 2 --dist loadfile tests/release
+	$(BIN)/ansible-galaxy collection build --force --output-path dist
+
+$(VENV)/release/.ready: requirements-release.txt | $(VENV)/.ready
+	$(PYTHON) -m venv $(VENV)/release
+	$(VENV)/release/bin/pip install --quiet --requirement requirements-release.txt
+	touch $@
+
+molecule: venv  ## Molecule's scenarios on real hosts; one with SCENARIO=upgrade
+	$(BIN)/python -m world.channel
+	$(BIN)/python -m world.scenarios $(SCENARIO)
+
 bench: venv  ## figures against the playbook of copy, unarchive and conda-unpack
 	$(BIN)/python -m bench
 
 clean:  ## what was made here; the cache of the tests stays in ~/.cache
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-core-* build dist .mypy_cache .ruff_cache .pytest_cache

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import SpecError
+from ansible_collections.airgap.conda.plugins.module_utils._model.licenses import REPORT_NAME
 from ansible_collections.airgap.conda.plugins.plugin_utils._action import AirgapAction
 from ansible_collections.airgap.conda.plugins.plugin_utils._fetch import fetch_bundle
 from ansible_collections.airgap.conda.plugins.plugin_utils._interpreter import with_builder_python
@@ -29,8 +31,14 @@ class ActionModule(AirgapAction):
         result = self.execute("bundle", {**arguments, "dist": "~/.cache/airgap-conda/dist"}, task_vars)
         if result.get("failed") or not result["bundle"] or self._task.check_mode:
             return result
-        fetched = fetch_bundle(self, result["bundle"], dist)
-        return {**result, "bundle": fetched.directory, "changed": result["changed"] or fetched.changed}
+        fetched = fetch_bundle(self, result["bundle"], dist, task_vars)
+        report = os.path.join(fetched.directory, REPORT_NAME)
+        return {
+            **result,
+            "bundle": fetched.directory,
+            "report": report,
+            "changed": result["changed"] or fetched.changed,
+        }
 
 
 def _digest(path: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import typing as t
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.packages import Package
 from ansible_collections.airgap.conda.plugins.plugin_utils._action import AirgapAction
@@ -41,7 +42,9 @@ class ActionModule(AirgapAction):
         awaited: list[Fields] = []
         while True:
             orders = [_order(*each) for each in zip(environments, bundles)]
-            result = self.execute("env_deploy", {"environments": orders, "parts": parts}, task_vars)
+            # With whatever else was given, so that the module refuses what it does not know.
+            arguments = {**self._task.args, "environments": orders, "parts": parts}
+            result = self.execute("env_deploy", arguments, task_vars)
             if result.get("failed") or "environments" not in result:
                 return result
             outcome.add(result)
@@ -65,6 +68,7 @@ class ActionModule(AirgapAction):
             )
         paths = given.values() if isinstance(given, dict) else [given]
         found = [shelf.bundle(self.caller_path(path)) for path in paths]
+        _check_kernel(environment, found)
         return {bundle.manifest.needs.platform: bundle for bundle in found}
 
     def _send(self, awaited: Fields, bundles: t.Sequence[dict[str, Bundle]]) -> Fields:
@@ -76,6 +80,18 @@ class ActionModule(AirgapAction):
         part = send_part(self, bundle, awaited["offset"], remote)
         self._fixup_perms2((os.path.dirname(remote), remote), execute=False)
         return part
+
+
+def _check_kernel(environment: Fields, bundles: t.Iterable[Bundle]) -> None:
+    """Raise C(DeployError) where Jupyter would be offered what it cannot start."""
+    register = environment.get("register") or {}
+    if not boolean(register.get("kernel") or False):
+        return
+    for bundle in bundles:
+        if not any(package.name == "ipykernel" for package in bundle.manifest.packages):
+            raise DeployError(
+                f"{bundle.directory} holds no ipykernel, which env_deploy_register_kernel needs; add it to the spec"
+            )
 
 
 def _order(environment: Fields, bundles: dict[str, Bundle]) -> Fields:

@@ -27,6 +27,17 @@ attributes:
     description: Target OS/families that can be operated against.
 """
 
+    # What every module adds: all are in one group.
+    ACTIONGROUP_CONDA = r"""
+options: {}
+attributes:
+  action_group:
+    description: Takes the defaults that a play gives with C(group/airgap.conda.conda) in C(module_defaults).
+    support: full
+    membership:
+      - airgap.conda.conda
+"""
+
     # What a module with a controller half adds.
     ACTION = r"""
 options: {}

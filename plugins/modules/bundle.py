@@ -21,6 +21,7 @@ description:
 extends_documentation_fragment:
   - airgap.conda._attributes
   - airgap.conda._attributes.action
+  - airgap.conda._attributes.actiongroup_conda
 attributes:
   check_mode:
     support: full
@@ -68,6 +69,39 @@ options:
       - Digest of O(spec). Set by the action plugin.
     type: str
     default: ""
+  licenses:
+    description:
+      - Which licences the packages may have. An environment with others is refused before anything is packed, and so is
+        one that was packed before under other rules.
+      - Licences are read as SPDX expressions, in any case and in usual spellings such as C(GPLv3+); of an C(OR) one
+        part must be allowed, of an C(AND) each.
+      - A name outranks a pattern, and denying outranks allowing.
+    type: dict
+    version_added: 0.1.0
+    suboptions:
+      allow:
+        description:
+          - Licences, expressions, or patterns such as V(BSD-*). The default is all.
+        type: list
+        elements: str
+        default: []
+      deny:
+        description:
+          - Licences, expressions, or patterns such as V(GPL-*).
+        type: list
+        elements: str
+        default: []
+      allow_unknown:
+        description:
+          - Whether a package may state no licence, or one that is no expression and that O(licenses.allow) does not
+            name as it stands. The default is V(false) with one of the lists, else V(true).
+        type: bool
+      exempt:
+        description:
+          - Names of packages, or patterns, that are not judged.
+        type: list
+        elements: str
+        default: []
   progress_file:
     description:
       - File to which progress is appended. Set by the action plugin.
@@ -109,6 +143,14 @@ EXAMPLES = r"""
     prefix: ~/miniforge3/envs/science
     name: science
     dist: bundles
+
+- name: Pack nothing that asks for more than attribution
+  airgap.conda.bundle:
+    prefix: "{{ built.prefix }}"
+    name: "{{ built.name }}"
+    licenses:
+      allow: [MIT, BSD-*, Apache-2.0, PSF-2.0, Python-2.0, Zlib, GPL-3.0-only WITH GCC-exception-3.1]
+      exempt: [readline]
 """
 
 RETURN = r"""
@@ -161,6 +203,11 @@ packages:
       description: What it says its licence is.
       type: str
       sample: BSD-3-Clause
+report:
+  description: The report of the packages' licences, a text in RV(bundle).
+  returned: when the bundle is there
+  type: str
+  sample: /home/me/dist/my_env-linux-64-0123456789ab/licenses.txt
 actions:
   description: What was done, or in check mode would be, in sentences.
   returned: success
@@ -169,6 +216,7 @@ actions:
   sample: ["pack /home/me/dist/my_env-linux-64-0123456789ab"]
 """
 
+import os
 import traceback
 import typing as t
 
@@ -181,6 +229,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder.bundles impo
 )
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
+from ansible_collections.airgap.conda.plugins.module_utils._model.licenses import REPORT_NAME, parse_rules
 
 MISSING = ""
 MISSING_TRACEBACK = None
@@ -194,10 +243,11 @@ for library in ("conda_pack", "zstandard"):
 def run(module: AnsibleModule) -> Bundled:
     """Pack, or in check mode say what packing would give."""
     target = Target(*(module.params[name] for name in ("prefix", "name", "platform", "dist")))
+    rules = parse_rules(module.params["licenses"])
     with Progress(module.params["progress_file"]) as progress:
         if module.check_mode:
-            return plan_bundle(target, progress)
-        return make_bundle(target, module.params["spec_sha256"], progress)
+            return plan_bundle(target, progress, rules)
+        return make_bundle(target, module.params["spec_sha256"], progress, rules)
 
 
 def result(bundled: Bundled) -> dict[str, t.Any]:
@@ -208,11 +258,14 @@ def result(bundled: Bundled) -> dict[str, t.Any]:
     if bundled.manifest:
         facts["content_id"] = bundled.manifest.content_id
         facts["size"] = bundled.manifest.encodings[0].piece.size
+        facts["report"] = os.path.join(bundled.directory, REPORT_NAME)
         facts["packages"] = [package.to_json() for package in bundled.manifest.packages]
     return facts
 
 
 def main() -> None:
+    strings = {"type": "list", "elements": "str", "default": []}
+    licenses = {"allow": strings, "deny": strings, "allow_unknown": {"type": "bool"}, "exempt": strings}
     module = AnsibleModule(
         argument_spec={
             "prefix": {"type": "path", "required": True},
@@ -221,6 +274,7 @@ def main() -> None:
             "dist": {"type": "path", "default": "dist"},
             "spec": {"type": "path"},
             "spec_sha256": {"type": "str", "default": ""},
+            "licenses": {"type": "dict", "options": licenses},
             "progress_file": {"type": "path"},
         },
         supports_check_mode=True,

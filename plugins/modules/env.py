@@ -22,6 +22,7 @@ author:
 extends_documentation_fragment:
   - airgap.conda._attributes
   - airgap.conda._attributes.action
+  - airgap.conda._attributes.actiongroup_conda
 attributes:
   check_mode:
     support: full

@@ -24,6 +24,7 @@ description:
 extends_documentation_fragment:
   - airgap.conda._attributes
   - airgap.conda._attributes.action
+  - airgap.conda._attributes.actiongroup_conda
 attributes:
   check_mode:
     support: full
@@ -134,6 +135,13 @@ options:
             type: list
             elements: str
             default: []
+          kernel:
+            description:
+              - Offer it to Jupyter, by a kernel in C(/usr/local/share/jupyter), or a plain user's
+                C(~/.local/share/jupyter).
+              - The bundle has to hold C(ipykernel).
+            type: bool
+            default: false
           frozen:
             description: Mark the environment as not to be changed by conda and pip.
             type: bool
@@ -271,6 +279,7 @@ def argument_spec() -> dict[str, t.Any]:
         "users": strings,
         "profile": {"type": "bool", "default": False},
         "commands": strings,
+        "kernel": {"type": "bool", "default": False},
         "frozen": {"type": "bool", "default": False},
     }
     environment = {

@@ -51,6 +51,11 @@ class AirgapAction(ActionBase, abc.ABC):
         """Whether the task runs on this machine, so that its files need no sending."""
         return self._connection.transport in LOCAL_TRANSPORTS
 
+    @property
+    def becomes(self) -> bool:
+        """Whether modules run as another user than the one who connects."""
+        return self._connection.become is not None
+
     def caller_path(self, path: str) -> str:
         """Make *path* absolute from the directory in which the user started Ansible."""
         return os.path.abspath(os.path.expanduser(path))

@@ -24,7 +24,7 @@ class Outcome:
     def add(self, result: Fields) -> None:
         """Take in the result of one more execution."""
         self._rows = self._rows or [
-            {"actions": [], "recovered": [], "packages_before": []} for _ in result["environments"]
+            {"actions": [], "recovered": [], "packages_before": []} for _row in result["environments"]
         ]
         self._rows = [merged(*rows) for rows in zip(self._rows, result["environments"])]
 

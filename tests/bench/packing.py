@@ -27,7 +27,7 @@ _TIMEOUT = 60
 
 def measure(build: Build) -> list[Figure]:
     """Pack the example both ways, in turn."""
-    pairs = [(_ours(build), _theirs(build)) for _ in range(PAIRS)]
+    pairs = [(_ours(build), _theirs(build)) for _pair in range(PAIRS)]
     manifest = json.loads((build.bundle / "manifest.json").read_text())
     sizes = (manifest["encodings"][0]["piece"]["size"] / 1e6, build.archive.stat().st_size / 1e6)
     names = ("ours", "conda-pack -j -1")

@@ -71,7 +71,7 @@ class Rollouts:
     def _naive(self, found: Round) -> None:
         say("the naive playbook")
         with fresh_site(self._hosts, self._storage) as site:
-            for _ in range(2 if self._second else 1):
+            for _time in range(2 if self._second else 1):
                 found.naive.append(site.naive(self._build.archive))
                 found.left.append(site.placeholders(str(self._build.prefix)))
 
@@ -86,7 +86,7 @@ class Rollouts:
         with fresh_site(self._hosts, self._storage) as site:
             found.full.append(site.ours(self._build.bundle, bytecode=True))
             found.ours_left = site.placeholders(str(self._build.prefix))
-            for _ in range(SECONDS if self._second else 0):
+            for _time in range(SECONDS if self._second else 0):
                 found.pings.append(site.ping())
                 found.full.append(unchanged(site.ours(self._build.bundle, bytecode=True)))
 

@@ -30,7 +30,7 @@ def measure(build: Build, hosts: int, storage: str, *, size: bool, memory: bool)
             figures.append(Pairs(names, "MB", [peaks]).figure("controller, peak memory of a fork", 1.1))
         if size:
             say("second runs of both")
-            pairs = [(_second(site, large), _second(site, build.bundle)) for _ in range(PAIRS)]
+            pairs = [(_second(site, large), _second(site, build.bundle)) for _pair in range(PAIRS)]
             figures.append(Pairs(_names(build.bundle, large), "s", pairs).figure("second run, large environment", 1.2))
     return figures
 

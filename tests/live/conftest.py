@@ -42,6 +42,12 @@ def tools() -> Path:
     return bundles.ensure(bundles.TOOLS)
 
 
+@pytest.fixture(scope="session")
+def notebooks() -> Path:
+    """The bundle of an environment that Jupyter can start."""
+    return bundles.ensure(bundles.NOTEBOOKS)
+
+
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Three hosts: Debian 11, 12 and 13; in memory, as every deployment waits for the disk to be in step."""

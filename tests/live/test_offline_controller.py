@@ -7,37 +7,17 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from world import ansible, cache
+from world import ansible
 from world.controller import broken_promises
 from world.fleet import Fleet, Host, HostSpec
-from world.pages import CHECKOUT, commands
-from world.process import WorldError
+from world.stick import PLACE, documented, make, plug
 
-STICK = "/media/stick"
 PREFIX = "/opt/conda/envs/my_env"
-#: All that a user of the collection has use for.
-SHIPPED = {
-    "CHANGELOG.md",
-    "COPYING",
-    "FILES.json",
-    "LICENSES",
-    "MANIFEST.json",
-    "README.md",
-    "changelogs",
-    "docs",
-    "meta",
-    "playbooks",
-    "plugins",
-    "requirements.txt",
-    "roles",
-}
 #: Each way in which a host can come to know an environment.
 REGISTRATION = {
     "env_deploy_register_users": ["plain"],
@@ -50,33 +30,10 @@ OTHERS = ("/proc", "/sys", "/dev", "/run", "/tmp", "/var/log", "/root/.ansible")
 LISTING = "find / -xdev " + "".join(f"-path {path} -prune -o " for path in OTHERS) + "-print | sort"
 
 
-def documented(block: str) -> list[str]:
-    """The commands of a marked block of the page."""
-    return commands("guide_two_controllers", block)
-
-
-def on_builder(block: str, stick: Path, cwd: Path) -> None:
-    """Run a block on this machine, with this directory for the stick."""
-    for command in documented(block):
-        line = f'PATH="{ansible.BIN}:$PATH"; {command.replace(STICK, str(stick))}'
-        done = ansible.run(["/bin/sh", "-ec", line], cwd=cwd)
-        if done.rc:
-            raise WorldError(f"`{command}` failed: {done.output}")
-
-
 @pytest.fixture(scope="module")
 def stick(example: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What crosses the gap, as the page says to put it there."""
-    builder = tmp_path_factory.mktemp("builder")
-    (builder / "stick").mkdir()
-    (builder / "dist").mkdir()
-    (builder / "dist/my_env-linux-64").symlink_to(example)
-    on_builder("stick: bundle", builder / "stick", builder)
-    on_builder("stick: collection", builder / "stick", CHECKOUT)
-    wanted = documented("stick: wheels")
-    wheels = cache.entry("ansible", wanted, lambda into: on_builder("stick: wheels", into, builder))
-    shutil.copytree(wheels / "wheels", builder / "stick/wheels")
-    return builder / "stick"
+    return make(example, tmp_path_factory.mktemp("builder"))
 
 
 @pytest.fixture(scope="module")
@@ -86,11 +43,9 @@ def site(stick: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flee
         pytest.skip("a fleet needs Linux and root; run the suite as root")
     releases = enumerate(("bullseye", "bookworm", "trixie"), 1)
     hosts = [HostSpec(f"host{number}", release, storage="tmpfs") for number, release in releases]
-    control = HostSpec("controller", controller=True, storage="tmpfs", volumes={STICK: "size=1g"})
+    control = HostSpec("controller", controller=True, storage="tmpfs")
     with Fleet(tmp_path_factory.mktemp("site"), [*hosts, control]) as started:
-        machine = started.host("controller")
-        machine.push(stick, STICK)
-        machine.run(f"mount -o remount,ro {STICK}")
+        plug(stick, started.host("controller"))
         yield started
 
 
@@ -107,7 +62,7 @@ def test_a_life_of_an_environment_behind_the_gap(site: Fleet, stick: Path) -> No
     for host in (machine, *site.hosts):
         outside = host.run("bash -c ': </dev/tcp/203.0.113.1/80'", check=False)
         assert "Network is unreachable" in outside.stderr
-    assert sorted(machine.run(f"ls {STICK}").stdout.split()) == sorted(path.name for path in stick.iterdir())
+    assert sorted(machine.run(f"ls {PLACE}").stdout.split()) == sorted(path.name for path in stick.iterdir())
     once = on_controller(machine, "controller: once")
     assert once.rc == 0, once.output
     registration = "".join(f"{name}: {json.dumps(value)}\n" for name, value in REGISTRATION.items())
@@ -144,8 +99,8 @@ def _changed(play: ansible.Play) -> list[int]:
 def test_a_controller_without_pip_takes_it_from_the_stick(site: Fleet, stick: Path) -> None:
     bare = site.host("host2")
     assert bare.run("command -v pip pip3", check=False).stdout == ""
-    bare.push(stick / "wheels", f"{STICK}/wheels")
-    bare.push(next(stick.glob("*.tar.gz")), f"{STICK}/{next(stick.glob('*.tar.gz')).name}")
+    bare.push(stick / "wheels", f"{PLACE}/wheels")
+    bare.push(next(stick.glob("*.tar.gz")), f"{PLACE}/{next(stick.glob('*.tar.gz')).name}")
     bare.run("mkdir fleet")
     try:
         made = on_controller(bare, "controller: without venv")
@@ -153,12 +108,4 @@ def test_a_controller_without_pip_takes_it_from_the_stick(site: Fleet, stick: Pa
         listed = bare.ssh(f"{documented('controller: once')[-1]} && ~/ansible/bin/ansible-doc -l airgap.conda").stdout
         assert "airgap.conda.env_deploy" in listed
     finally:
-        bare.run(f"rm -rf fleet ansible .ansible {STICK}")
-
-
-def test_the_collection_has_what_users_need_and_nothing_else(stick: Path) -> None:
-    with tarfile.open(next(stick.glob("airgap-conda-*.tar.gz"))) as archive:
-        names = archive.getnames()
-    assert {name.split("/")[0] for name in names} <= SHIPPED
-    assert {"plugins/modules/env_deploy.py", "roles/env_deploy/tasks/main.yml", "playbooks/rollout.yml"} <= set(names)
-    assert not [name for name in names if name.endswith((".pyc", ".orig", "~")) or "__pycache__" in name]
+        bare.run(f"rm -rf fleet ansible .ansible {PLACE}")

@@ -28,7 +28,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 @pytest.fixture
 def host(fleet: Fleet) -> Iterator[Host]:
     yield fleet.host("host")
-    system = "/opt/conda /srv/* /etc/conda /etc/profile.d/airgap-* /usr/local/bin/*"
+    system = "/opt/conda /srv/* /etc/conda /etc/profile.d/airgap-* /usr/local/bin/* /usr/local/share/jupyter"
     fleet.host("host").run(f"rm -rf {system} /home/*/.conda /home/*/envs")
 
 
@@ -70,6 +70,26 @@ def test_conda_shells_and_users_know_it_until_it_is_removed(host: Host, controll
     # An empty list of environments stays with its user, as conda leaves it.
     assert host.run("cat .conda/environments.txt; rm .conda/environments.txt", user="plain").stdout == ""
     assert host.run(FILES).stdout == before
+
+
+def test_jupyter_starts_it_by_its_kernel(host: Host, controller: Controller, notebooks: Path, tools: Path) -> None:
+    wanted = variables(register_kernel=True)
+    refused = controller.rollout(tools, *wanted)
+    assert refused.rc != 0 and "holds no ipykernel" in refused.output, refused.output
+    assert host.run("ls -d /opt/conda", check=False).returncode != 0
+    assert controller.rollout(notebooks, *wanted).changed == 1
+    python = "/opt/conda/envs/notebooks/bin/python"
+    code = """
+from jupyter_client.manager import start_new_kernel
+manager, client = start_new_kernel(kernel_name="airgap-notebooks", startup_timeout=60)
+client.execute_interactive("import sys; print(sys.executable)", timeout=60)
+manager.shutdown_kernel(now=True)
+"""
+    assert host.run(f"{python} -c '{code}'").stdout.strip() == python
+    assert controller.rollout(notebooks, *wanted).changed == 0
+    assert controller.rollout(notebooks).changed == 1
+    assert host.run("ls /usr/local/share/jupyter/kernels").stdout == ""
+    controller.run("remove", "-e", "env_deploy_name=notebooks")
 
 
 def test_registration_that_was_lost_or_is_not_wanted_any_more_is_put_right(

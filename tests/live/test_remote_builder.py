@@ -167,3 +167,17 @@ def test_a_bundle_is_built_elsewhere_and_comes_here(
     for key in ("content_id", "tar", "packages", "needs"):
         assert manifest(here)[key] == manifest(bundle)[key]
     machine.run("rm -rf ~plain/.cache")
+
+
+def test_root_builds_for_someone_who_may_not_read_what_is_roots(
+    machine: Host, controller: Controller, channel: str, tmp_path: Path
+) -> None:
+    (tmp_path / "environment.yml").write_text(bundles.TOOLS)
+    built = build(controller, channel, "--become", "-e", "ansible_user=admin")
+    assert built.rc == 0 and built.changed == 2, built.output
+    bundle = (tmp_path / "dist" / "tools-linux-64").resolve()
+    assert damaged(bundle) == []
+    assert machine.run("ls -A /var/tmp").stdout == ""
+    again = build(controller, channel, "--become", "-e", "ansible_user=admin")
+    assert again.rc == 0 and again.changed == 0, again.output
+    machine.run("rm -rf ~root/.cache")

@@ -48,10 +48,12 @@ def play(playbook: str, *arguments: str | Path, cwd: Path, home: Path | None = N
     return run(command, cwd=cwd, home=home, environment=environment)
 
 
-def run(command: list[str], *, cwd: Path, home: Path | None = None, environment: Mapping[str, str] = {}) -> Play:
+def run(
+    command: list[str], *, cwd: Path, home: Path | None = None, environment: Mapping[str, str] | None = None
+) -> Play:
     """Run any command of Ansible's like a user without configuration."""
     variables = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "XDG_"))}
-    variables.update(environment, ANSIBLE_NOCOLOR="1", ANSIBLE_LOCALHOST_WARNING="0")
+    variables.update(environment or {}, ANSIBLE_NOCOLOR="1", ANSIBLE_LOCALHOST_WARNING="0")
     if home is not None:
         variables["XDG_CACHE_HOME"] = str(home / ".cache")
         variables["HOME"] = str(home)

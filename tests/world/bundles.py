@@ -1,7 +1,12 @@
 # Copyright: Contributors to the airgap.conda project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bundles of real environments, built once for all suites; nothing of their building is left."""
+"""Bundles of real environments, built once for all suites; nothing of their building is left.
+
+    python -m world.bundles DIR
+
+makes DIR with a link to each: example, earlier, tools.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 from world import cache, channel
@@ -42,6 +48,18 @@ dependencies:
   - pip
 """
 
+#: One that Jupyter can start.
+NOTEBOOKS = """\
+name: notebooks
+channels: [conda-forge]
+dependencies:
+  - python=3.11
+  - pip
+  - pip:
+      - ipykernel==6.29.5
+"""
+
+_NAMED = {"example": EXAMPLE, "earlier": EARLIER, "tools": TOOLS}
 _COLLECTION = Path(__file__).parents[2]
 
 
@@ -80,3 +98,19 @@ def _digest_of_builder() -> str:
         for path in sorted((_COLLECTION / part).glob("*.py")):
             digest.update(os.fsencode(path.name) + path.read_bytes())
     return digest.hexdigest()
+
+
+def main() -> None:
+    directory = Path(sys.argv[1])
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, spec in _NAMED.items():
+        link = directory / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(ensure(spec))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except WorldError as error:
+        sys.exit(f"world: {error}")

@@ -328,6 +328,7 @@ def main(words: Sequence[str] | None = None) -> int:
     up.add_argument("--controller", action="store_true", help="one more host with the key, an inventory and pip")
     up.add_argument("--lifetime", type=float, default=3600, help="seconds to its own end (default: %(default)s)")
     up.add_argument("--storage", choices=("disk", "tmpfs"), default="disk")
+    up.add_argument("--owner", type=int, help="a process with which the fleet ends")
     down = commands.add_parser("down", help="end it and leave nothing behind")
     for command in (up, down):
         command.add_argument("--dir", type=Path, required=True)
@@ -336,7 +337,7 @@ def main(words: Sequence[str] | None = None) -> int:
         if given.command == "up":
             wanted = specs(given.hosts, given.releases.split(","), given.storage, controller=given.controller)
             fleet = Fleet(given.dir, wanted, lifetime=given.lifetime)
-            fleet.start()
+            fleet.start(owner=given.owner)
             say(f"up: ansible -i {fleet.inventory} all -m ping")
         else:
             Fleet(given.dir).stop()

@@ -202,7 +202,7 @@ class Supervisor:
             except ProcessLookupError:
                 return
         while not self._ending and (left := self._deadline - time.monotonic()) > 0:
-            ready = [descriptor for descriptor, _ in poll.poll(min(left, 3600) * 1000)]
+            ready = [descriptor for descriptor, _event in poll.poll(min(left, 3600) * 1000)]
             if any(descriptor != woken for descriptor in ready):
                 return
             if ready:

@@ -127,8 +127,8 @@ def _commands(declared: Path) -> list[str]:
 
 def _write_scripts(commands: Sequence[str], tree: Path) -> None:
     for command in commands:
-        name, _, target = command.partition(" = ")
-        module, _, function = target.partition(":")
+        name, target = command.partition(" = ")[::2]
+        module, function = target.partition(":")[::2]
         script = tree / "bin" / name
         script.parent.mkdir(exist_ok=True)
         script.write_text(SCRIPT.format(prefix=PLACEHOLDER, module=module, function=function))

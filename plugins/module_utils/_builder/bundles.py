@@ -14,6 +14,7 @@ import os
 import tempfile
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._builder.conda_meta import read_records
 from ansible_collections.airgap.conda.plugins.module_utils._builder.installed import installed_packages
 from ansible_collections.airgap.conda.plugins.module_utils._builder.needs import platform_of
 from ansible_collections.airgap.conda.plugins.module_utils._builder.packing import Packing
@@ -23,11 +24,14 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_director
     point_at,
     read_manifest,
     replace,
+    reports,
+    write_report,
     write_text,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import PackError
+from ansible_collections.airgap.conda.plugins.module_utils._model.licenses import Rules, check_licenses
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import (
     FORMAT,
     MANIFEST_NAME,
@@ -35,6 +39,8 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.manifest impor
     Manifest,
     render_manifest,
 )
+
+NO_RULES = Rules()
 
 
 class Bundled(t.NamedTuple):
@@ -60,29 +66,33 @@ class Target(t.NamedTuple):
         return os.path.join(self.dist, label)
 
 
-def plan_bundle(target: Target, progress: Progress) -> Bundled:
+def plan_bundle(target: Target, progress: Progress, rules: Rules = NO_RULES) -> Bundled:
     """Return what M(make_bundle) would do, writing nothing; an environment still to be made would be packed."""
     check_name(target.name)
     if not os.path.isdir(target.prefix):
         return Bundled(True, None)
+    refuse_licenses(target, rules)
     known = packed_before(target)
-    if known:
-        return known
+    if known and known.manifest:
+        return known._replace(changed=not reports(known.directory, known.manifest))
     packing = Packing(target.prefix, progress)
     platform = platform_of(packing.records, target.platform)
     label = f"{target.name}-{platform}-{packing.content_id()[:12]}"
     directory = target.directory(label)
     if is_intact(directory, label):
-        return Bundled(False, read_manifest(directory), directory)
+        manifest = read_manifest(directory)
+        return Bundled(not reports(directory, manifest), manifest, directory)
     return Bundled(True, None, directory)
 
 
-def make_bundle(target: Target, spec_sha256: str, progress: Progress) -> Bundled:
+def make_bundle(target: Target, spec_sha256: str, progress: Progress, rules: Rules = NO_RULES) -> Bundled:
     """Pack the environment into C(<dist>/<label>) unless that very environment lies there already."""
     check_name(target.name)
+    refuse_licenses(target, rules)
     known = packed_before(target)
     if known and known.manifest:
-        return known._replace(changed=point_at(target.dist, known.manifest))
+        reported = write_report(known.directory, known.manifest)
+        return known._replace(changed=point_at(target.dist, known.manifest) or reported)
     os.makedirs(target.dist, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".packing-", dir=target.dist) as directory:
         # Before packing: what changes meanwhile is packed again by the next run.
@@ -96,6 +106,9 @@ def make_bundle(target: Target, spec_sha256: str, progress: Progress) -> Bundled
         with open(os.path.join(directory, MANIFEST_NAME), "xb") as file:
             file.write(render_manifest(manifest))
         placed = place(directory, target.directory(manifest.label))
+    # Of the manifest that is there: an older collection may have placed it without a report.
+    manifest = read_manifest(target.directory(manifest.label))
+    placed = write_report(target.directory(manifest.label), manifest) or placed
     pointed = point_at(target.dist, manifest)
     remember(target, fingerprint, manifest.label)
     return Bundled(placed or pointed, manifest, target.directory(manifest.label))
@@ -105,6 +118,13 @@ def check_name(name: str) -> None:
     """Raise C(PackError) unless *name* can name a bundle."""
     if not NAME.fullmatch(name):
         raise PackError(f"{name!r} cannot name an environment; use letters, digits and . _ + -")
+
+
+def refuse_licenses(target: Target, rules: Rules) -> None:
+    """Raise C(PackError) where a licence is not allowed, in what was packed before too: the rules may be new."""
+    if rules != NO_RULES:
+        read_records(target.prefix)
+        check_licenses(installed_packages(target.prefix), rules)
 
 
 # --- what was packed before -----------------------------------------------------------------------------------------

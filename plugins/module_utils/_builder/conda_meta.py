@@ -16,23 +16,40 @@ import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import channel_name
 from ansible_collections.airgap.conda.plugins.module_utils._builder.spec import package_name
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import PackError
 from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import mask, without_credentials
 
-Record = t.Dict[str, t.Any]
+Fields = t.Dict[str, t.Any]
 
 
-def records(prefix: str) -> list[Record]:
-    """Return the records of the packages conda knows at *prefix*, by name."""
-    return [record for _path, record in _records(prefix)]
+class Record(t.NamedTuple):
+    """One conda-meta/*.json."""
+
+    #: Below the prefix.
+    path: str
+    data: Fields
+
+
+def read_records(prefix: str) -> list[Record]:
+    """Return the conda packages installed in *prefix*, sorted by file name; C(PackError) when it is no environment."""
+    directory = os.path.join(prefix, "conda-meta")
+    if not os.path.isdir(directory):
+        raise PackError(f"{prefix} is not a conda environment (no conda-meta in it); name the prefix of one")
+    records = []
+    for name in sorted(os.listdir(directory)):
+        if name.endswith(".json"):
+            with open(os.path.join(directory, name), encoding="utf-8") as file:
+                records.append(Record(f"conda-meta/{name}", json.load(file)))
+    return records
 
 
 def settle(prefix: str, dependencies: t.Sequence[str], variables: t.Mapping[str, str]) -> None:
     """Make the freshly installed *prefix* look as if conda had installed *dependencies* (as typed) there."""
     requested = {package_name(dependency): mask(dependency) for dependency in dependencies}
     settled = []
-    for path, record in _records(prefix):
+    for path, record in read_records(prefix):
         settled.append(corrected(record, requested.get(record["name"])))
-        _write(path, json.dumps(settled[-1], indent=2))
+        _write(os.path.join(prefix, path), json.dumps(settled[-1], indent=2))
     _write(os.path.join(prefix, "conda-meta", "history"), history(settled, list(requested.values())))
     if variables:
         state = json.dumps({"env_vars": dict(variables)}, ensure_ascii=False)
@@ -42,7 +59,7 @@ def settle(prefix: str, dependencies: t.Sequence[str], variables: t.Mapping[str,
         os.unlink(os.path.join(prefix, "CACHEDIR.TAG"))
 
 
-def corrected(record: Record, requested: str | None) -> Record:
+def corrected(record: Fields, requested: str | None) -> Fields:
     """Return *record* as conda would have written it; *requested* is the dependency that asked for it, as typed."""
     # When the channel was indexed is no property of the package.
     result = {key: value for key, value in record.items() if key != "indexed_timestamp"}
@@ -54,14 +71,14 @@ def corrected(record: Record, requested: str | None) -> Record:
     return result
 
 
-def _corrected_path(entry: Record) -> Record:
+def _corrected_path(entry: Fields) -> Fields:
     """Leave out the digest of a link's text: conda compares it with the file behind the link."""
     if entry["path_type"] != "softlink":
         return entry
     return {key: value for key, value in entry.items() if key != "sha256_in_prefix"}
 
 
-def history(installed: t.Iterable[Record], dependencies: t.Sequence[str]) -> str:
+def history(installed: t.Iterable[Fields], dependencies: t.Sequence[str]) -> str:
     """Return one revision of conda's history, dated by its newest package so that the same solution reads the same."""
     ordered = sorted(installed, key=lambda record: str(record["name"]))
     newest = max((record.get("timestamp") or 0 for record in ordered), default=0)
@@ -76,18 +93,9 @@ def history(installed: t.Iterable[Record], dependencies: t.Sequence[str]) -> str
     return "\n".join(lines) + "\n"
 
 
-def _distribution(record: Record) -> str:
+def _distribution(record: Fields) -> str:
     channel = channel_name(record["channel"])
     return f"{channel}/{record['subdir']}::{record['name']}-{record['version']}-{record['build']}"
-
-
-def _records(prefix: str) -> t.Iterator[tuple[str, Record]]:
-    directory = os.path.join(prefix, "conda-meta")
-    for name in sorted(os.listdir(directory)):
-        if name.endswith(".json"):
-            path = os.path.join(directory, name)
-            with open(path, encoding="utf-8") as file:
-                yield path, json.load(file)
 
 
 def _write(path: str, text: str) -> None:

@@ -139,8 +139,8 @@ def fingerprint(prefix: str) -> str:
     for path in [*listed, *pip.metadata_files(prefix)]:
         with open(path, "rb") as file:
             digest.update(f"{path}\0{hashlib.sha256(file.read()).hexdigest()}\n".encode())
-    for record in conda_meta.records(prefix):
-        digest.update(_cached(record["link"]["source"]).encode())
+    for _path, data in conda_meta.read_records(prefix):
+        digest.update(_cached(data["link"]["source"]).encode())
     return digest.hexdigest()
 
 

@@ -14,6 +14,6 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.packages impor
 
 def installed_packages(prefix: str) -> tuple[Package, ...]:
     """Return the packages of *prefix*: those that conda knows there, and what pip installed beside them."""
-    records = conda_meta.records(prefix)
+    records = [record.data for record in conda_meta.read_records(prefix)]
     managed = {path for record in records for path in record.get("files", ())}
     return tuple(sorted([*map(conda_package, records), *pip.packages(prefix, managed)]))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._builder.sources import Record
+from ansible_collections.airgap.conda.plugins.module_utils._builder.conda_meta import Record
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import PackError
 from ansible_collections.airgap.conda.plugins.module_utils._model.versions import newest, oldest
 

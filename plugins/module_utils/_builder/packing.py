@@ -17,17 +17,13 @@ import typing as t
 from ansible_collections.airgap.conda.plugins.module_utils._builder import canonical
 from ansible_collections.airgap.conda.plugins.module_utils._builder.archive import ArchiveWriter
 from ansible_collections.airgap.conda.plugins.module_utils._builder.carriers import carriers
+from ansible_collections.airgap.conda.plugins.module_utils._builder.conda_meta import Record, read_records
 from ansible_collections.airgap.conda.plugins.module_utils._builder.needs import (
     least_glibc_of_wheel,
     least_virtual,
     platform_of,
 )
-from ansible_collections.airgap.conda.plugins.module_utils._builder.sources import (
-    Record,
-    Source,
-    read_records,
-    scan,
-)
+from ansible_collections.airgap.conda.plugins.module_utils._builder.sources import Source, scan
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import PackError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import (

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import collections
+import email.message
 import email.parser
 import glob
 import os
@@ -122,7 +123,7 @@ def _run(command: list[str], variables: dict[str, str], directory: str, progress
 
 def _refuse_replaced(prefix: str) -> None:
     """Raise where pip took away a conda package to put another version there: neither could travel whole."""
-    lost = [record["name"] for record in conda_meta.records(prefix) if _is_replaced(prefix, record["files"])]
+    lost = [data["name"] for _path, data in conda_meta.read_records(prefix) if _is_replaced(prefix, data["files"])]
     if lost:
         raise BuildError(
             f"pip replaced {', '.join(lost)} of conda; "
@@ -138,8 +139,17 @@ def _is_replaced(prefix: str, files: t.Iterable[str]) -> bool:
 def _package(path: str) -> Package:
     with open(path, encoding="utf-8", errors="replace") as file:
         headers = email.parser.HeaderParser().parse(file)
-    licence = str(headers.get("License-Expression") or headers.get("License") or "").partition("\n")[0]
-    return Package(_canonical(str(headers["Name"])), str(headers["Version"]), manager=PIP, licence=licence)
+    return Package(_canonical(str(headers["Name"])), str(headers["Version"]), manager=PIP, licence=_licence(headers))
+
+
+def _licence(headers: email.message.Message) -> str:
+    """Return in one line what a distribution says; the text of a whole licence says less than classifiers."""
+    stated = str(headers.get("License-Expression") or headers.get("License") or "").strip()
+    if stated and "\n" not in stated and stated.lower() != "unknown":
+        return stated
+    classifiers = map(str, headers.get_all("Classifier", []))
+    named = [each.rpartition("::")[2].strip() for each in classifiers if each.startswith("License ::")]
+    return ", ".join(name for name in named if name != "OSI Approved") or stated.partition("\n")[0]
 
 
 def _canonical(name: str) -> str:

@@ -10,7 +10,6 @@ conda-pack knows conda: which file belongs to which package, its placeholder, an
 
 from __future__ import annotations
 
-import json
 import os
 import typing as t
 
@@ -33,26 +32,6 @@ class Source(t.NamedTuple):
     managed: bool
     #: What the package says must be replaced by the prefix.
     relocations: Relocations = ()
-
-
-class Record(t.NamedTuple):
-    """One conda-meta/*.json."""
-
-    path: str
-    data: t.Dict[str, t.Any]
-
-
-def read_records(prefix: str) -> list[Record]:
-    """Return the conda packages installed in *prefix*, sorted by file name; C(PackError) when it is no environment."""
-    directory = os.path.join(prefix, "conda-meta")
-    if not os.path.isdir(directory):
-        raise PackError(f"{prefix} is not a conda environment (no conda-meta in it); name the prefix of one")
-    records = []
-    for name in sorted(os.listdir(directory)):
-        if name.endswith(".json"):
-            with open(os.path.join(directory, name), encoding="utf-8") as file:
-                records.append(Record(f"conda-meta/{name}", json.load(file)))
-    return records
 
 
 def scan(prefix: str) -> list[Source]:

@@ -14,6 +14,7 @@ import shutil
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
+from ansible_collections.airgap.conda.plugins.module_utils._model.licenses import REPORT_NAME, render_report
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -114,6 +115,21 @@ def point_at(dist: str, manifest: Manifest) -> bool:
     if not written:
         replace(newest + ".latest", lambda path: write_text(path, manifest.label + "\n"))
     return not (linked and written)
+
+
+def reports(directory: str, manifest: Manifest) -> bool:
+    """Whether the bundle in *directory* holds the report of its licences."""
+    return _text_of(os.path.join(directory, REPORT_NAME)) == render_report(manifest.label, manifest.packages)
+
+
+def write_report(directory: str, manifest: Manifest) -> bool:
+    """Write the report of licences beside the manifest; return whether it was not there yet."""
+    if reports(directory, manifest):
+        return False
+    path = os.path.join(directory, REPORT_NAME)
+    replace(path, lambda temporary: write_text(temporary, render_report(manifest.label, manifest.packages)))
+    os.chmod(path, 0o644)
+    return True
 
 
 def _text_of(path: str) -> str:

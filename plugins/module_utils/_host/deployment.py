@@ -30,7 +30,12 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.registering imp
     scope_of,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._host.staging import Staging
-from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store, generation_of, remove_tree
+from ansible_collections.airgap.conda.plugins.module_utils._host.store import (
+    Store,
+    generation_of,
+    number_of,
+    remove_tree,
+)
 from ansible_collections.airgap.conda.plugins.module_utils._host.switching import recover, switch, sync
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import Verified, verify
@@ -207,7 +212,7 @@ class Deployment:
         """Decide about a tree found in staging: one that was live before is kept, one never live is removed."""
         live = self.store.live()
         generation = generation_of(self.store.staging)
-        if live and generation and generation < live.generation:
+        if live and generation and number_of(generation) < number_of(live.generation):
             os.rename(self.store.staging, self.store.path("generations", generation))
             return f"generation {generation} was put aside, as an interrupted run had meant to"
         remove_tree(self.store.staging)
@@ -308,8 +313,7 @@ class Deployment:
     def _switch_back(self, failed: Header, old: Header | None) -> None:
         """Undo the switch: the old generation is live again, or nothing is, and the failed one is gone."""
         if old is None:
-            for mark in self._registrar.recorded():
-                self._registrar.take(mark)
+            self._registrar.apply(())
             os.rename(self.order.prefix, self.store.staging)
         else:
             switch(self.store.staging, self.order.prefix, self._aside)
@@ -340,8 +344,7 @@ class Deployment:
             self.store.write_index(header.generation, index)
 
     def _remove(self) -> None:
-        for mark in self._registrar.recorded():
-            self._registrar.take(mark)
+        self._registrar.apply(())
         remove_tree(self.store.staging)
         if os.path.lexists(self.order.prefix):
             # In one step, as nothing half-removed may be found at the path.

@@ -13,9 +13,10 @@ import pwd
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store, write_whole
-from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError, DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Order
 from ansible_collections.airgap.conda.plugins.module_utils._model.registration import (
+    DIRECTORY,
     FILE,
     LINE,
     LINK,
@@ -77,9 +78,9 @@ class Registrar:
             return []
 
     def surplus(self, wanted: t.Sequence[Mark]) -> list[Mark]:
-        """Return recorded marks that are not wanted any more."""
+        """Return recorded marks that are not wanted any more, what is in a directory before it."""
         places = {_place(mark) for mark in wanted}
-        return [mark for mark in self.recorded() if _place(mark) not in places]
+        return [mark for mark in reversed(self.recorded()) if _place(mark) not in places]
 
     def apply(self, wanted: t.Sequence[Mark]) -> None:
         """Put what is *wanted* and not there, and take away the surplus."""
@@ -100,13 +101,21 @@ class Registrar:
                 _TAKE[mark.kind](mark)
 
     def _is_shared(self, mark: Mark) -> bool:
-        """Whether another environment in the same directory has recorded the same mark."""
+        """Whether another environment in the same directory has, or may have, recorded the same mark."""
         with contextlib.suppress(FileNotFoundError):
             for name in os.listdir(self._store.top):
-                other = Registrar(Store(self._store.envs_dir, name))
-                if name != os.path.basename(self._store.root) and mark in other.recorded():
+                if name != os.path.basename(self._store.root) and _needs(Store(self._store.envs_dir, name), mark):
                     return True
         return False
+
+
+def _needs(store: Store, mark: Mark) -> bool:
+    """Whether *store* has recorded *mark*; what a newer collection recorded cannot be told, so its marks stay."""
+    try:
+        store.check_format()
+    except BundleError:
+        return True
+    return mark in Registrar(store).recorded()
 
 
 def _place(mark: Mark) -> tuple[str, ...]:
@@ -117,6 +126,8 @@ def is_there(mark: Mark) -> bool:
     """Whether the host has *mark* as it should be."""
     if mark.kind == LINK:
         return os.path.islink(mark.path) and os.readlink(mark.path) == mark.text
+    if mark.kind == DIRECTORY:
+        return os.path.isdir(mark.path)
     try:
         with open(mark.path, "rb") as file:
             data = file.read()
@@ -168,6 +179,16 @@ def _put_line(mark: Mark) -> None:
         file.write((b"\n" if data and not data.endswith(b"\n") else b"") + _bytes(mark) + b"\n")
 
 
+def _put_directory(mark: Mark) -> None:
+    _make_directory(mark.path)
+
+
+def _take_directory(mark: Mark) -> None:
+    # What others put there stays.
+    with contextlib.suppress(OSError):
+        os.rmdir(mark.path)
+
+
 def _take_file(mark: Mark) -> None:
     os.unlink(mark.path)
 
@@ -179,12 +200,25 @@ def _take_line(mark: Mark) -> None:
 
 
 def _make_parent(path: str) -> None:
-    parent = os.path.dirname(path)
-    if not os.path.isdir(parent):
-        _make_parent(parent)
-        os.mkdir(parent)
-        os.chmod(parent, _DIRECTORY_MODE)
+    _make_directory(os.path.dirname(path))
 
 
-_PUT: dict[str, t.Callable[[Mark], None]] = {FILE: _put_file, LINK: _put_link, LINE: _put_line}
-_TAKE: dict[str, t.Callable[[Mark], None]] = {FILE: _take_file, LINK: _take_file, LINE: _take_line}
+def _make_directory(path: str) -> None:
+    if not os.path.isdir(path):
+        _make_parent(path)
+        os.mkdir(path)
+        os.chmod(path, _DIRECTORY_MODE)
+
+
+_PUT: dict[str, t.Callable[[Mark], None]] = {
+    FILE: _put_file,
+    LINK: _put_link,
+    LINE: _put_line,
+    DIRECTORY: _put_directory,
+}
+_TAKE: dict[str, t.Callable[[Mark], None]] = {
+    FILE: _take_file,
+    LINK: _take_file,
+    LINE: _take_line,
+    DIRECTORY: _take_directory,
+}

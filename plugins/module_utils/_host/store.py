@@ -7,7 +7,8 @@
 
 C(<envs_dir>/.airgap/<name>/) holds C(lock), C(incoming/) (parts as they arrive), C(staging/) (a tree being made),
 C(generations/<generation>/) (trees that were live), and for each generation C(receipts/), C(manifests/) and C(index/).
-Which generation is live is written in the tree itself, so the switch changes both in one step.
+Which generation is live is written in the tree itself, so the switch changes both in one step. C(format) is the
+number of all this: of the names here, of C(registration.json) and of indexes. Receipts and manifests have their own.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError, DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import GENERATION_MARKER
+from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import check_format
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import (
     Header,
     Item,
@@ -31,12 +33,15 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import
     render_receipt,
 )
 
+#: Format of the stores this collection makes; it reads this one and all older ones.
+FORMAT = 1
+
 #: Seconds to wait for another run on this environment.
 PATIENCE = 30
 
 _RETRY = 0.2
 _PARTS = ("receipts", "manifests", "index", "generations", "incoming")
-_GENERATION = re.compile(r"([0-9]{4,})-[0-9a-f]{12}")
+_GENERATION = re.compile(r"[0-9]{4,}-[0-9a-f]{12}")
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -49,6 +54,7 @@ class Store:
         self.top = os.path.join(envs_dir, ".airgap")
         self.root = os.path.join(self.top, name)
         self.staging = os.path.join(self.root, "staging")
+        self.format = os.path.join(self.root, "format")
         self.registration = os.path.join(self.root, "registration.json")
 
     @property
@@ -65,6 +71,15 @@ class Store:
         for part in _PARTS:
             os.makedirs(os.path.join(self.root, part), exist_ok=True)
 
+    def check_format(self) -> None:
+        """Raise C(BundleError) when a newer collection made this store; one that says nothing is of format 1."""
+        with contextlib.suppress(FileNotFoundError), open(self.format, "rb") as file:
+            text = file.read(64).strip()
+            try:
+                check_format(int(text), FORMAT, f"the store {self.root}")
+            except ValueError:
+                raise BundleError(f"{self.format} is damaged; remove it by hand and run again") from None
+
     @contextlib.contextmanager
     def locked(self) -> t.Iterator[None]:
         """Keep every other run off this environment; C(DeployError) naming the holder when it does not go."""
@@ -72,6 +87,10 @@ class Store:
         with open(os.path.join(self.root, "lock"), "a+", encoding="ascii") as file:
             _take(file, self.prefix)
             if os.fstat(file.fileno()).st_nlink:
+                # Another controller may have come first, with a newer collection.
+                self.check_format()
+                if not os.path.exists(self.format):
+                    write_whole(self.format, (b"%d\n" % FORMAT,))
                 file.seek(0)
                 file.truncate()
                 file.write(f"process {os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
@@ -84,6 +103,7 @@ class Store:
 
     def live(self) -> Header | None:
         """Return the header of the live generation, or None when what is live is not ours."""
+        self.check_format()
         generation = generation_of(self.prefix)
         try:
             return self.header(generation) if generation else None
@@ -120,8 +140,8 @@ class Store:
 
     def next_generation(self, content_id: str) -> str:
         """Return a name for a new generation: a number that grows, and whose content it is."""
-        named = map(_GENERATION.fullmatch, os.listdir(os.path.join(self.root, "receipts")))
-        return f"{max((int(match[1]) for match in named if match), default=0) + 1:04d}-{content_id[:12]}"
+        named = filter(_GENERATION.fullmatch, os.listdir(os.path.join(self.root, "receipts")))
+        return f"{max(map(number_of, named), default=0) + 1:04d}-{content_id[:12]}"
 
     def write_receipt(self, header: Header, items: t.Iterable[Item], manifest: bytes) -> None:
         """Record a generation, for good."""
@@ -143,6 +163,11 @@ class Store:
         remove_tree(self.root)
         with contextlib.suppress(OSError):
             os.rmdir(self.top)
+
+
+def number_of(generation: str) -> int:
+    """Return the number of *generation*, which grows from one to the next."""
+    return int(generation.partition("-")[0])
 
 
 def generation_of(tree: str) -> str:

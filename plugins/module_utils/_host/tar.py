@@ -104,6 +104,6 @@ def _pax_records(data: bytes) -> dict[str, str]:
         line, data = data[:length], data[length:]
         if length < 5 or not line.endswith(b"\n"):
             raise ValueError("a damaged extended header")
-        keyword, _, value = line[line.index(b" ") + 1 : -1].partition(b"=")
+        keyword, value = line[line.index(b" ") + 1 : -1].partition(b"=")[::2]
         records[keyword.decode("utf-8", "surrogateescape")] = value.decode("utf-8", "surrogateescape")
     return records

@@ -128,6 +128,11 @@ def _entry(fields: dict[str, t.Any]) -> Entry:
     return entry
 
 
+def is_a(value: t.Any, kind: type) -> bool:
+    """Whether a value that was read is of *kind*; to C(isinstance) a truth value is a number as well."""
+    return isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
+
+
 def _check_entry(entry: Entry) -> None:
     for text in (entry.path, entry.target, entry.sha256, *(placeholder for placeholder, _mode in entry.relocations)):
         if not isinstance(text, str):
@@ -138,9 +143,9 @@ def _check_entry(entry: Entry) -> None:
         raise ValueError(f"unknown type {entry.type!r}")
     if entry.mode & ~0o777:
         raise ValueError(f"{entry.path!r} asks for mode {entry.mode:04o}; set-uid, set-gid and sticky are not carried")
-    if entry.type == FILE and not (_DIGEST.fullmatch(entry.sha256) and type(entry.size) is int and entry.size >= 0):
+    if entry.type == FILE and not (_DIGEST.fullmatch(entry.sha256) and is_a(entry.size, int) and entry.size >= 0):
         raise ValueError(f"{entry.path!r} has no digest or size")
-    if type(entry.mtime) is not int or not 0 <= entry.mtime < _MTIME_END:
+    if not is_a(entry.mtime, int) or not 0 <= entry.mtime < _MTIME_END:
         raise ValueError(f"{entry.path!r} has no mtime")
     if entry.type == LINK and (not entry.target or "\0" in entry.target):
         raise ValueError(f"{entry.path!r} has no target")
@@ -180,7 +185,7 @@ def link_fault(path: str, target: str) -> str | None:
 
 def source_of_bytecode(path: str) -> str | None:
     """Return the path of the source of a C(.pyc) in __pycache__ (PEP 3147), or None."""
-    directory, _, name = path.rpartition("/")
+    directory, name = path.rpartition("/")[::2]
     if not name.endswith(".pyc") or not (directory == "__pycache__" or directory.endswith("/__pycache__")):
         return None
     return f"{directory[: -len('__pycache__')]}{name.split('.')[0]}.py"

@@ -12,7 +12,7 @@ import re
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
-from ansible_collections.airgap.conda.plugins.module_utils._model.files import path_fault
+from ansible_collections.airgap.conda.plugins.module_utils._model.files import is_a, path_fault
 from ansible_collections.airgap.conda.plugins.module_utils._model.packages import Package
 
 #: Format this collection writes; it reads this one and all older ones.
@@ -127,7 +127,7 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
 
 def check_format(found: t.Any, newest: int, what: str) -> None:
     """Raise C(BundleError) when *what* was written by a newer collection than this one."""
-    if type(found) is not int or found < 1:
+    if not is_a(found, int) or found < 1:
         raise ValueError(f"format {found!r}")
     if found > newest:
         raise BundleError(f"{what} has format {found}, this collection reads up to {newest}; upgrade airgap.conda here")
@@ -136,7 +136,7 @@ def check_format(found: t.Any, newest: int, what: str) -> None:
 def typed(kind: t.Callable[..., Kind], fields: t.Mapping[str, t.Any]) -> Kind:
     """Return the NamedTuple *kind* of *fields* that were read; C(TypeError) unless they have the declared types."""
     for name, wanted in t.get_type_hints(kind).items():
-        if type(fields[name]) is not wanted:
+        if not is_a(fields[name], wanted):
             raise TypeError(f"{name} is no {wanted.__name__}")
     return kind(**fields)
 
@@ -178,7 +178,7 @@ def _check(manifest: Manifest) -> None:
             raise ValueError(f"unusable name {name!r}")
     needs = manifest.needs
     for size in (manifest.tar_size, needs.size, needs.inodes, needs.prefix_max, *(piece.size for piece in pieces)):
-        if type(size) is not int or size < 0:
+        if not is_a(size, int) or size < 0:
             raise ValueError(f"unusable size {size!r}")
     for text in (manifest.created, manifest.spec_sha256, *manifest.carriers):
         if not isinstance(text, str):

@@ -61,6 +61,7 @@ class Registration(t.NamedTuple):
     users: t.Tuple[str, ...] = ()
     profile: bool = False
     commands: t.Tuple[str, ...] = ()
+    kernel: bool = False
     frozen: bool = False
 
 
@@ -110,6 +111,7 @@ def parse_order(fields: t.Mapping[str, t.Any]) -> Order:
             users=tuple(register.get("users") or ()),
             profile=bool(register.get("profile")),
             commands=tuple(register.get("commands") or ()),
+            kernel=bool(register.get("kernel")),
             frozen=bool(register.get("frozen")),
         ),
     )

@@ -82,7 +82,7 @@ def parse_header(line: bytes, where: str) -> Header:
 
 def parse_receipt(text: bytes, where: str) -> Receipt:
     """Parse a whole receipt; errors as M(parse_header)."""
-    head, _, body = text.partition(b"\n")
+    head, body = text.partition(b"\n")[::2]
     header = parse_header(head, where)
     try:
         rows = json.loads(b"[" + b",".join(body.splitlines()) + b"]")

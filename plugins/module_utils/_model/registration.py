@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module_utils is PRIVATE to the collection and should only be used by the collection itself.
-"""Registration as data: which files, links and lines make conda, shells and users know an environment. Pure."""
+"""Registration as data: which files, links and lines make conda, shells, users and Jupyter know one. Pure."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.orders import 
 FILE = "file"
 LINK = "link"
 LINE = "line"
+DIRECTORY = "directory"
 
 _MADE = "Made by airgap.conda"
 
@@ -23,7 +24,7 @@ _MADE = "Made by airgap.conda"
 class Mark(t.NamedTuple):
     """One thing that registration puts on a host."""
 
-    #: 'file' (all of it ours), 'link', or 'line' (one of a file that is others').
+    #: 'file' (all of it ours), 'link', 'line' (one of a file that is others'), or 'directory' (others may be in it).
     kind: str
     path: str
     #: Of a file its text, of a link its target, of a line the line.
@@ -36,7 +37,9 @@ class Mark(t.NamedTuple):
         """What putting it there does."""
         if self.kind == LINE:
             return f"add {self.text} to {self.path}"
-        return f"link {self.path} to {self.text}" if self.kind == LINK else f"write {self.path}"
+        if self.kind == LINK:
+            return f"link {self.path} to {self.text}"
+        return f"make {self.path}" if self.kind == DIRECTORY else f"write {self.path}"
 
 
 class Scope(t.NamedTuple):
@@ -55,6 +58,7 @@ def wanted_marks(order: Order, scope: Scope, python_libraries: t.Sequence[str]) 
         *_users(order, scope),
         *_profile(order, scope),
         *_commands(order, scope),
+        *_kernel(order, scope),
         *_frozen(order, python_libraries),
     ]
 
@@ -65,7 +69,8 @@ def _conda(order: Order, scope: Scope) -> t.Iterator[Mark]:
     if order.envs_dir == own:
         return
     directory = "/etc/conda/condarc.d" if scope.system else f"{scope.home}/.conda/condarc.d"
-    name = "airgap" + order.envs_dir.replace("/", "_")
+    # One name for one directory: /a/b and /a_b are two.
+    name = "airgap" + order.envs_dir.replace("%", "%25").replace("_", "%5F").replace("/", "_")
     first = own if scope.system else f"{scope.home}/.conda/envs"
     listed = dict.fromkeys((own, first, order.envs_dir))
     text = f"# {_MADE}; removed with the last environment in {order.envs_dir}.\nenvs_dirs:\n"
@@ -104,6 +109,22 @@ def _commands(order: Order, scope: Scope) -> t.Iterator[Mark]:
     directory = "/usr/local/bin" if scope.system else f"{scope.home}/.local/bin"
     for command in order.register.commands:
         yield Mark(LINK, f"{directory}/{command}", f"{order.prefix}/bin/{command}")
+
+
+def _kernel(order: Order, scope: Scope) -> t.Iterator[Mark]:
+    """A kernel for every Jupyter of the host, or of the user; its name takes no plus sign."""
+    if not order.register.kernel:
+        return
+    data = "/usr/local/share" if scope.system else f"{scope.home}/.local/share"
+    directory = f"{data}/jupyter/kernels/airgap-{order.name.replace('+', '-plus-').lower()}"
+    kernel = {
+        "argv": [f"{order.prefix}/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "display_name": order.name,
+        "language": "python",
+        "metadata": {"debugger": True},
+    }
+    yield Mark(DIRECTORY, directory, "")
+    yield Mark(FILE, f"{directory}/kernel.json", json.dumps(kernel, indent=1) + "\n")
 
 
 def _frozen(order: Order, python_libraries: t.Sequence[str]) -> t.Iterator[Mark]:

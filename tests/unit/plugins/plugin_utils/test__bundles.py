@@ -18,7 +18,12 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.errors import 
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import parse_order
 from ansible_collections.airgap.conda.plugins.plugin_utils import _bundles
 from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle, Shelf, default_cache
-from unit.plugins.module_utils._host.tiny import TinyBundle, make_bundle, snapshot, tool_members
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import (
+    TinyBundle,
+    make_bundle,
+    snapshot,
+    tool_members,
+)
 
 
 @pytest.fixture

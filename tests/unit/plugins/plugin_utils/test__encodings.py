@@ -13,7 +13,11 @@ import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
 from ansible_collections.airgap.conda.plugins.plugin_utils import _encodings
 from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle
-from unit.plugins.module_utils._host.tiny import TinyBundle, make_bundle, tool_members
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import (
+    TinyBundle,
+    make_bundle,
+    tool_members,
+)
 
 
 @pytest.fixture
@@ -70,7 +74,7 @@ def test_a_making_that_was_interrupted_is_made_again(
     bundle: Bundle, tiny: TinyBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(os, "replace", lambda _source, _target: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(os, "replace", lambda _source, _target: (never for never in "").throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             bundle.encode("gzip")
     again = Bundle(str(tiny.path), bundle.cache)

@@ -18,7 +18,11 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.errors import 
 from ansible_collections.airgap.conda.plugins.plugin_utils import _sending
 from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle
 from ansible_collections.airgap.conda.plugins.plugin_utils._sending import part_of, send_part, without_compression
-from unit.plugins.module_utils._host.tiny import TinyBundle, make_bundle, tool_members
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import (
+    TinyBundle,
+    make_bundle,
+    tool_members,
+)
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ class Handmade:
         for path in made:
             self.put(path, f"#!{self.prefix}/bin/python\nimport {name}\n".encode(), 0o755)
         for path in [target for target in targets.values() if target.endswith(".py")]:
-            directory, _, base = path.rpartition("/")
+            directory, base = path.rpartition("/")[::2]
             made.append(f"{directory}/__pycache__/{base[:-3]}.cpython-311.pyc")
             self.put(made[-1], b"made at install " + str(self.prefix).encode())
         self._install(name, files, targets, made, {"subdir": "noarch", "noarch": "python"})
@@ -134,8 +134,8 @@ class Handmade:
         old, new = CONDA_PLACEHOLDER.encode(), os.fsencode(self.prefix)
         data = file.data.replace(old, new)
         if file.file_mode == "binary":
-            head, _, tail = file.data.partition(old)
-            string, _, rest = tail.partition(b"\0")
+            head, tail = file.data.split(old, 1)
+            string, rest = tail.partition(b"\0")[::2]
             data = head + new + string + b"\0" * (1 + len(old) - len(new)) + rest
         placed.write_bytes(data)
         placed.chmod(file.mode)

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 BODY = bytes(range(256)) * 20
 
 #: One of everything, names and targets that plain tar cannot hold included.
-MEMBERS: list[tuple[Entry, bytes]] = [
+MEMBERS: tuple[tuple[Entry, bytes], ...] = (
     (Entry("bin/tool", FILE, 0o755, len(BODY), mtime=1_680_000_000), BODY),
     (Entry("caf\udce9\u00fc", FILE, 0o644, 1), b"x"),
     (Entry("empty", FILE, 0o600), b""),
@@ -32,7 +32,7 @@ MEMBERS: list[tuple[Entry, bytes]] = [
     (Entry("lib/dir", DIRECTORY), b""),
     (Entry("lib/link", LINK, target="dir"), b""),
     (Entry("lib/long", LINK, target="t" * 150 + "\udce9"), b""),
-]
+)
 
 
 def written(path: Path, members: t.Sequence[tuple[Entry, bytes]] = MEMBERS) -> ArchiveWriter:

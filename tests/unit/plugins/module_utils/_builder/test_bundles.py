@@ -25,8 +25,9 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_director
 )
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError, PackError
-from unit.plugins.module_utils._builder.handmade import Handmade, PackageFile
-from unit.plugins.module_utils._host.tiny import snapshot
+from ansible_collections.airgap.conda.plugins.module_utils._model.licenses import parse_rules
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._builder.handmade import Handmade, PackageFile
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import snapshot
 
 SPEC = "5" * 64
 
@@ -182,3 +183,50 @@ def test_damage_to_a_piece_is_told(target: Target, damage: t.Callable[[Path], ob
 def test_what_is_no_bundle_is_told(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"is not a bundle \(No such file or directory: manifest\.json\)"):
         read_manifest(str(tmp_path))
+
+
+# --- licences -------------------------------------------------------------------------------------------------------
+
+NO_GPL = parse_rules({"deny": ["GPL-*"]})
+
+
+def licensed(made: Handmade) -> None:
+    made.install("gnu", {"bin/gnu": PackageFile(b"gnu", 0o755)}, license="GPLv3")
+
+
+def test_each_bundle_reports_licences_and_a_lost_report_is_written_again(target: Target, made: Handmade) -> None:
+    licensed(made)
+    first = make(target)
+    report = Path(first.directory, "licenses.txt")
+    text = report.read_text()
+    assert "\nGPLv3\n    gnu 1.0 0\n" in text and "\n(none stated)\n    tool 1.0 0\n" in text
+    report.unlink()
+    assert plan_bundle(target, Progress()).changed and not report.exists()
+    assert make(target).changed and report.read_text() == text
+    assert not plan_bundle(target, Progress()).changed and not make(target).changed
+
+
+def test_licences_not_allowed_are_refused_and_nothing_is_made(target: Target, made: Handmade) -> None:
+    licensed(made)
+    reason = r"gnu 1\.0 \(GPLv3: denied\), tool 1\.0 \(states no licence: unknown\)"
+    with pytest.raises(PackError, match=reason):
+        make_bundle(target, SPEC, Progress(), NO_GPL)
+    with pytest.raises(PackError, match=reason):
+        plan_bundle(target, Progress(), NO_GPL)
+    assert not os.path.exists(target.dist)
+
+
+def test_new_rules_hold_for_what_was_packed_before(target: Target, made: Handmade) -> None:
+    licensed(made)
+    make(target)
+    before = snapshot(target.dist)
+    with pytest.raises(PackError, match="denied"):
+        make_bundle(target, SPEC, Progress(), NO_GPL)
+    with pytest.raises(PackError, match="denied"):
+        plan_bundle(target, Progress(), NO_GPL)
+    assert snapshot(target.dist) == before
+
+
+def test_rules_for_what_is_no_environment_are_told_so(target: Target, tmp_path: Path) -> None:
+    with pytest.raises(PackError, match="is not a conda environment"):
+        make_bundle(target._replace(prefix=str(tmp_path)), SPEC, Progress(), NO_GPL)

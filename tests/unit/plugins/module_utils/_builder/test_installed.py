@@ -50,6 +50,9 @@ def test_packages_of_both_managers_are_found_in_order(tmp_path: Path) -> None:
         (["License: BSD"], "BSD"),
         (["License: long", "        and more of it"], "long"),
         (["License: old", "License-Expression: BSD-3-Clause"], "BSD-3-Clause"),
+        (["License: UNKNOWN", "Classifier: License :: OSI Approved :: MIT License"], "MIT License"),
+        (["License: long", "        text", "Classifier: License :: OSI Approved", "Classifier: License :: A"], "A"),
+        (["Classifier: License :: OSI Approved :: A", "Classifier: License :: OSI Approved :: B"], "A, B"),
     ],
 )
 def test_the_licence_of_a_wheel_is_one_line(tmp_path: Path, headers: list[str], licence: str) -> None:

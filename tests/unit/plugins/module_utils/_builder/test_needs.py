@@ -7,12 +7,12 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from ansible_collections.airgap.conda.plugins.module_utils._builder.conda_meta import Record
 from ansible_collections.airgap.conda.plugins.module_utils._builder.needs import (
     least_glibc_of_wheel,
     least_virtual,
     platform_of,
 )
-from ansible_collections.airgap.conda.plugins.module_utils._builder.sources import Record
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import PackError
 
 

@@ -41,9 +41,14 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
     parse_files,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import Manifest
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._builder.handmade import (
+    CONDA_PLACEHOLDER,
+    SITE,
+    Handmade,
+    PackageFile,
+)
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.plugins.module_utils._builder.handmade import CONDA_PLACEHOLDER, SITE, Handmade, PackageFile
 
 OLD = CONDA_PLACEHOLDER.encode()
 HERE = ((PLACEHOLDER, TEXT),)

@@ -16,7 +16,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.store import St
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import Needs, Piece
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Offer
-from unit.plugins.module_utils._host.tiny import in_child
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import in_child
 
 DATA = {"manifest": b"{}", "files": b"the file list", "archive": bytes(range(256)) * 20}
 STREAM = b"".join(DATA.values())

@@ -20,7 +20,14 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.registering imp
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Health, Order, Registration
-from ansible_collections.airgap.conda.plugins.module_utils._model.registration import FILE, LINE, LINK, Mark, Scope
+from ansible_collections.airgap.conda.plugins.module_utils._model.registration import (
+    DIRECTORY,
+    FILE,
+    LINE,
+    LINK,
+    Mark,
+    Scope,
+)
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 
@@ -79,6 +86,23 @@ def test_marks_that_are_not_wanted_any_more_are_taken_away(registrar: Registrar,
     registrar.apply(marks[1:])
     assert [is_there(mark) for mark in marks] == [False, True, True]
     assert registrar.recorded() == marks[1:]
+
+
+def test_a_directory_goes_with_what_is_in_it_unless_others_put_something_there(
+    registrar: Registrar, tmp_path: Path
+) -> None:
+    marks = [
+        Mark(DIRECTORY, str(tmp_path / "kernels/ml"), ""),
+        Mark(FILE, str(tmp_path / "kernels/ml/kernel.json"), "{}"),
+    ]
+    registrar.apply(marks)
+    assert all(map(is_there, marks)) and modes(tmp_path / "kernels") == {0o755, 0o644}
+    registrar.apply(())
+    assert os.listdir(tmp_path / "kernels") == [] and registrar.recorded() == []
+    registrar.apply(marks)
+    (tmp_path / "kernels/ml/logo.svg").touch()
+    registrar.apply(())
+    assert os.listdir(tmp_path / "kernels/ml") == ["logo.svg"]
 
 
 def test_a_mark_that_says_something_else_now_is_written_anew(registrar: Registrar, marks: list[Mark]) -> None:

@@ -22,7 +22,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.staging import 
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError, RelocationError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import BINARY, EPOCH, Entry
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Item
-from unit.plugins.module_utils._host.tiny import (
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import (
     CONDA_PLACEHOLDER,
     Member,
     TinyBundle,

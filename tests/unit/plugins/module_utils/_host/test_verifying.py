@@ -19,7 +19,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.verifying impor
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import EPOCH
 from ansible_collections.airgap.conda.plugins.module_utils._model.plan import Damage
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header, Item
-from unit.plugins.module_utils._host.tiny import as_a_user
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import as_a_user
 
 GENERATION = "0001-000000000000"
 UNDAMAGED = Verified(Damage(), None)
@@ -199,7 +199,7 @@ def test_without_a_usable_index_all_is_read(store: Store, index: bytes) -> None:
 
 
 def test_an_index_of_another_device_vouches_for_nothing(store: Store) -> None:
-    device, _, _rest = store.index(GENERATION).partition(b"\0")
+    device = store.index(GENERATION).split(b"\0", 1)[0]
     rewritten = Path(store.prefix) / "bin/tool"
     rewritten.write_bytes(b"fool")
     store.write_index(GENERATION, b"%d\0" % (int(device) + 1) + stat_index(store.prefix).partition(b"\0")[2])

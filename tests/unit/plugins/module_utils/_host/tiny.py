@@ -137,7 +137,7 @@ class TinyBundle:
             name="ml",
             content_id=content_id_of(files),
             needs=Needs(**{**facts, **needs}),
-            files=_written(path / FILES_NAME, gzip.compress(files)),
+            files=_written(path / FILES_NAME, gzip.compress(files, mtime=0)),
             tar_sha256=writer.tar_sha256.hexdigest(),
             tar_size=writer.tar_size,
             encodings=(encoding,),

@@ -60,7 +60,14 @@ def test_what_is_not_said_takes_its_default() -> None:
 
 
 def test_everything_that_can_be_said_is_taken() -> None:
-    register = {"conda_root": "/c/", "users": ["ann"], "profile": True, "commands": ["x"], "frozen": True}
+    register = {
+        "conda_root": "/c/",
+        "users": ["ann"],
+        "profile": True,
+        "commands": ["x"],
+        "kernel": True,
+        "frozen": True,
+    }
     health = {"imports": ["numpy"], "commands": ["x --version"], "timeout": 5}
     order = parse_order(
         {
@@ -72,7 +79,7 @@ def test_everything_that_can_be_said_is_taken() -> None:
             "offers": {"linux-64": OFFER},
         }
     )
-    assert order.register == Registration("/c", ("ann",), True, ("x",), True)
+    assert order.register == Registration("/c", ("ann",), True, ("x",), True, True)
     assert order.health == Health(("numpy",), ("x --version",), 5.0)
     assert (order.owner, order.group) == ("ann", "staff")
     assert order.offers["linux-64"] == Offer(

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Health, Order, Registration
 from ansible_collections.airgap.conda.plugins.module_utils._model.registration import (
+    DIRECTORY,
     FILE,
     LINE,
     LINK,
@@ -58,6 +59,9 @@ def order(envs_dir: str = "/srv/envs", **register: t.Any) -> Order:
             "/home/ann/.conda/condarc.d/airgap_home_ann_.conda_envs.yml",
             ["/opt/conda/envs", "/home/ann/.conda/envs"],
         ),
+        # Not the one of /a/b, nor of /a%5Fb.
+        ("/a_b", "/c", SYSTEM, "/etc/conda/condarc.d/airgap_a%5Fb.yml", ["/c/envs", "/a_b"]),
+        ("/a%5Fb", "/c", SYSTEM, "/etc/conda/condarc.d/airgap_a%255Fb.yml", ["/c/envs", "/a%5Fb"]),
     ],
 )
 def test_conda_looks_into_its_own_directory_first(
@@ -94,6 +98,21 @@ def test_commands_are_links_where_they_are_found(scope: Scope, directory: str) -
     ]
 
 
+@pytest.mark.parametrize(("scope", "data"), [(SYSTEM, "/usr/local/share"), (USER, "/home/ann/.local/share")])
+def test_jupyter_gets_a_kernel_in_a_directory_of_its_own(scope: Scope, data: str) -> None:
+    _condarc, directory, kernel = wanted_marks(order(kernel=True), scope, ())
+    assert directory == Mark(DIRECTORY, f"{data}/jupyter/kernels/airgap-ml", "")
+    assert (kernel.kind, kernel.path) == (FILE, f"{directory.path}/kernel.json")
+    told = json.loads(kernel.text)
+    assert told["argv"][0] == "/srv/envs/ml/bin/python"
+    assert told["display_name"] == "ml"
+
+
+def test_a_kernel_has_a_name_that_jupyter_takes() -> None:
+    _condarc, directory, _kernel = wanted_marks(order(kernel=True)._replace(name="C++_17"), SYSTEM, ())
+    assert directory.path.endswith("/airgap-c-plus--plus-_17")
+
+
 def test_frozen_is_told_to_conda_and_to_each_pip() -> None:
     _condarc, conda, *pips = wanted_marks(order(frozen=True), SYSTEM, ("lib/python3.11", "lib/python3.12"))
     assert conda.path == "/srv/envs/ml/conda-meta/frozen"
@@ -114,6 +133,7 @@ def test_frozen_is_told_to_conda_and_to_each_pip() -> None:
         (Mark(FILE, "/etc/x", "text"), "write /etc/x"),
         (Mark(LINK, "/bin/x", "/p/bin/x"), "link /bin/x to /p/bin/x"),
         (Mark(LINE, "/home/x", "/p", "ann"), "add /p to /home/x"),
+        (Mark(DIRECTORY, "/share/x", ""), "make /share/x"),
     ],
 )
 def test_what_is_done_is_said(mark: Mark, sentence: str) -> None:
@@ -122,11 +142,11 @@ def test_what_is_done_is_said(mark: Mark, sentence: str) -> None:
 
 def test_marks_are_kept_as_they_are() -> None:
     marks = wanted_marks(
-        order("/srv/caf\u00e9 \udce9", users=("ann",), commands=("x",), profile=True, frozen=True),
+        order("/srv/caf\u00e9 \udce9", users=("ann",), commands=("x",), profile=True, kernel=True, frozen=True),
         SYSTEM,
         ("lib/python3.11",),
     )
-    assert [mark.kind for mark in marks] == [FILE, LINE, FILE, LINK, FILE, FILE]
+    assert [mark.kind for mark in marks] == [FILE, LINE, FILE, LINK, DIRECTORY, FILE, FILE, FILE]
     assert from_json(to_json(marks)) == marks
     assert to_json(marks).isascii()
 
