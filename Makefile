@@ -33,7 +33,7 @@ demo: venv  ## build the example, roll it out to three hosts, show that it runs
 test: lint unit docs live molecule release  ## every suite
 
 copy:
-	rm -rf $(COPY) && mkdir -p $(COPY) && git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t $(COPY)
+	rm -rf $(COPY) && mkdir -p $(COPY) && git ls-files -z --cached --others --exclude-standard | sort -zu | xargs -0 cp --parents -t $(COPY)
 
 lint: venv copy  ## style, types, Ansible's conventions
 	$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
