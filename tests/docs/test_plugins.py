@@ -81,6 +81,11 @@ def test_an_environment_of_the_list_has_the_keys_of_the_module() -> None:
         assert set(items[name]["options"]) == set(module[name]["suboptions"])
 
 
+def test_the_licences_of_the_role_have_the_keys_of_the_module() -> None:
+    role = ansible_doc("role", "env_build")["entry_points"]["main"]["options"]["env_build_licenses"]["options"]
+    assert set(role) == set(ansible_doc("module", "bundle")["doc"]["options"]["licenses"]["suboptions"])
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_every_module_is_in_the_action_group(name: str) -> None:
     assert name in yaml.safe_load((CHECKOUT / "meta/runtime.yml").read_text())["action_groups"]["conda"]

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
-from world import ansible
+from world import ansible, bundles
 from world.fleet import Fleet, HostSpec
 from world.mirror import mirror
 
@@ -106,19 +106,11 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         yield started
 
 
-def elsewhere(bundle: Path, copy: Path) -> None:
-    """The same bundle, said to be for another platform."""
-    shutil.copytree(bundle, copy)
-    manifest = json.loads((copy / "manifest.json").read_text())
-    manifest["needs"]["platform"] = "linux-aarch64"
-    (copy / "manifest.json").write_text(json.dumps(manifest))
-
-
 def test_examples_of_env_deploy(fleet: Fleet, example: Path, tools: Path, tmp_path: Path) -> None:
     (tmp_path / "dist").mkdir()
     (tmp_path / "dist/my_env-linux-64").symlink_to(example)
     (tmp_path / "dist/tools-linux-64").symlink_to(tools)
-    elsewhere(tools, tmp_path / "dist/my_env-linux-aarch64")
+    bundles.for_platform("linux-aarch64", tools, tmp_path / "dist/my_env-linux-aarch64")
     results = run("env_deploy", tmp_path, "-i", str(fleet.inventory))
     assert [result["changed"] for result in results] == [True, True, True]
     fleet.host("host").run("/usr/local/bin/python3.11 -c 'import six'; test ! -e /opt/conda/envs/my_env")

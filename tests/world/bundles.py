@@ -71,6 +71,14 @@ def ensure(spec: str) -> Path:
     return entry / f"{manifest['name']}-{manifest['needs']['platform']}-{manifest['content_id'][:12]}"
 
 
+def for_platform(platform: str, bundle: Path, copy: Path) -> None:
+    """Make a copy of a bundle that says it is for that platform."""
+    shutil.copytree(bundle, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["needs"]["platform"] = platform
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+
+
 def _build(spec: str, directory: Path) -> None:
     home = directory / "builder"
     home.mkdir()
