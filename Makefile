@@ -30,7 +30,7 @@ $(VENV)/.ready: requirements.txt requirements-dev.txt
 demo: venv  ## build the example, roll it out to three hosts, show that it runs
 	$(BIN)/python -m world.demo
 
-test: lint unit live  ## every suite
+test: lint sanity unit units integration live  ## every suite
 
 copy:
 	rm -rf $(COPY) && mkdir -p $(COPY) && git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t $(COPY)
