@@ -10,6 +10,9 @@ COPY := build/collections/ansible_collections/airgap/conda
 
 export PYTHONPATH := tests
 
+# The longest first.
+SUITES := live sanity molecule units integration release lint docs
+
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test copy lint sanity unit units integration docs live molecule release bench clean
 
@@ -30,10 +33,14 @@ $(VENV)/.ready: requirements.txt requirements-dev.txt
 demo: venv  ## build the example, roll it out to three hosts, show that it runs
 	$(BIN)/python -m world.demo
 
-test: lint unit docs live molecule release  ## every suite
+test: venv copy  ## every suite, two at a time; what failed says how to see it again
+	$(MAKE) --jobs 2 --keep-going --output-sync=target $(SUITES:%=suite-%)
+
+suite-%:
+	@$(MAKE) --assume-old copy $* || { echo "again: make $*"; exit 1; }
 
 copy:
-	rm -rf $(COPY) && mkdir -p $(COPY) && git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t $(COPY)
+	rm -rf $(COPY) && mkdir -p $(COPY) && git ls-files -z --cached --others --exclude-standard | sort -zu | xargs -0 cp --parents -t $(COPY)
 
 lint: venv copy  ## style, types, Ansible's conventions
 	$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .

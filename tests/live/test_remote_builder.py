@@ -166,6 +166,7 @@ def test_a_bundle_is_built_elsewhere_and_comes_here(
     assert entries(here) == entries(bundle)
     for key in ("content_id", "tar", "packages", "needs"):
         assert manifest(here)[key] == manifest(bundle)[key]
+    assert (here / "licenses.txt").read_text() == (bundle / "licenses.txt").read_text()
     machine.run("rm -rf ~plain/.cache")
 
 

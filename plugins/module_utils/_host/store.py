@@ -59,8 +59,10 @@ class Store:
 
     @property
     def exists(self) -> bool:
-        """Whether anything was ever deployed here."""
-        return os.path.isdir(self.root)
+        """Whether there is anything to remove: the store, or the directory of stores that a killed removal left."""
+        with contextlib.suppress(FileNotFoundError):
+            return os.path.isdir(self.root) or not os.listdir(self.top)
+        return False
 
     def path(self, part: str, name: str) -> str:
         """Return the path of *name* in one of the store's directories."""

@@ -82,7 +82,7 @@ def check_licenses(packages: t.Iterable[Package], rules: Rules) -> None:
     ]
     if refused:
         raise PackError(
-            f"licenses keeps {len(refused)} packages out of the bundle: {', '.join(refused)}; "
+            f"licenses keeps out of the bundle: {', '.join(refused)}; "
             "replace them, allow their licences, or name them in exempt"
         )
 
