@@ -62,6 +62,8 @@ unit: venv  ## tables and properties, no host
 
 # Sphinx works without a network; antsibull-docs looks for `ansible` on the PATH.
 docs: export PATH := $(CURDIR)/$(BIN):$(PATH)
+# It would leave its log in the home directory.
+docs: export HOME := $(CURDIR)/build
 docs: venv  ## the site in build/docs/html, checked: nothing undocumented, no warning, no broken link
 	antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs all --disallow-unknown-collection-refs \
 	    --check-extra-docs-refs .
