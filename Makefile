@@ -65,9 +65,9 @@ docs: export PATH := $(CURDIR)/$(BIN):$(PATH)
 # It would leave its log in the home directory.
 docs: export HOME := $(CURDIR)/build
 docs: venv  ## the site in build/docs/html, checked: nothing undocumented, no warning, no broken link
+	rm -rf build/docs && mkdir -p -m 755 build/docs/rst
 	antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs all --disallow-unknown-collection-refs \
 	    --check-extra-docs-refs .
-	rm -rf build/docs && mkdir -p -m 755 build/docs/rst
 	antsibull-docs collection --use-current --fail-on-error --squash-hierarchy --no-add-antsibull-docs-version \
 	    --dest-dir build/docs/rst airgap.conda
 	sphinx-build -q -b html -c docs/site -d build/docs/trees -W --keep-going build/docs/rst build/docs/html
