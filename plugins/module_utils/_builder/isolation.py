@@ -28,11 +28,14 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import
 class Events(t.Protocol):
     """What isolated work may say while it works; the same as M(Progress)."""
 
-    def say(self, text: str) -> None: ...
+    def say(self, text: str) -> None:
+        """A sentence for the user."""
 
-    def count(self, text: str, done: int, total: int) -> None: ...
+    def count(self, text: str, done: int, total: int) -> None:
+        """How many of how many are done."""
 
-    def size(self, text: str, done: int, total: int) -> None: ...
+    def size(self, text: str, done: int, total: int) -> None:
+        """How many bytes of how many are done."""
 
 
 def isolated(what: str, work: t.Callable[[Events], t.Any], progress: Progress) -> t.Any:

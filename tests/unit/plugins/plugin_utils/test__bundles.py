@@ -20,6 +20,7 @@ from ansible_collections.airgap.conda.plugins.plugin_utils import _bundles
 from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle, Shelf, default_cache
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import (
     TinyBundle,
+    child_environment,
     make_bundle,
     snapshot,
     tool_members,
@@ -132,11 +133,17 @@ with Bundle(sys.argv[1], sys.argv[2]).exclusively("note") as file:
 
 
 def test_one_process_at_a_time_has_a_file_of_the_cache(tiny: TinyBundle, cache: str) -> None:
+    hold = [sys.executable, "-c", HOLD, str(tiny.path), cache]
+    environment = child_environment()
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tiny.path), cache], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        hold,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert holder.stdout and holder.stdout.readline() == "held\n"
-    waiting = subprocess.Popen([sys.executable, "-c", HOLD, str(tiny.path), cache], stdin=subprocess.DEVNULL)
+    waiting = subprocess.Popen(hold, env=environment, stdin=subprocess.DEVNULL)
     with pytest.raises(subprocess.TimeoutExpired):
         waiting.wait(0.5)
     holder.communicate()

@@ -19,7 +19,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.store import St
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError, DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import GENERATION_MARKER
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header, Item
-from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import as_a_user
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import as_a_user, child_environment
 
 CONTENT = "0123456789ab" + "0" * 52
 HEADER = Header("0001-0123456789ab", CONTENT, "ml", "/envs/ml", True, 0, 0, "2026-11-22T10:00:00Z")
@@ -36,9 +36,6 @@ with store.locked():
     if sys.argv[2:]:
         store.remove()
 """
-
-#: Where the child finds what we import.
-COLLECTIONS = str(Path(store_module.__file__).parents[6])
 
 
 @pytest.fixture
@@ -61,7 +58,7 @@ def make_live(store: Store, marker: str) -> Path:
 def holder(store: Store, *how: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, store.envs_dir, *how],
-        env={**os.environ, "PYTHONPATH": COLLECTIONS},
+        env=child_environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -49,6 +49,12 @@ HERE: Relocations = ((PLACEHOLDER, TEXT),)
 CONDA_PLACEHOLDER = "/conda" + "_placehold" * 24
 
 
+def child_environment() -> dict[str, str]:
+    """Return the environment in which another process finds the collection where we do."""
+    collections = str(Path(__file__).parents[8])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([collections, os.environ.get("PYTHONPATH", "")])}
+
+
 class Member(t.NamedTuple):
     """An entry and its bytes."""
 
