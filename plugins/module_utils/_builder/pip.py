@@ -100,7 +100,8 @@ def failure(code: int, lines: t.Sequence[str]) -> str:
 def _run(command: list[str], variables: dict[str, str], directory: str, progress: Progress) -> None:
     lines: collections.deque[str] = collections.deque(maxlen=200)
     try:
-        process = subprocess.Popen(
+        # Its lines are progress, which run_command tells only at the end.
+        process = subprocess.Popen(  # pylint: disable=ansible-bad-function
             command,
             cwd=directory,
             env=variables,

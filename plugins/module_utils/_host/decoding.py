@@ -150,7 +150,8 @@ class _ProgramDecoder:
     def __init__(self, source: t.BinaryIO) -> None:
         # The child reads the file itself, from the offset that both share.
         source.seek(source.tell())
-        self._process = subprocess.Popen(
+        # A stream, which run_command would keep in memory.
+        self._process = subprocess.Popen(  # pylint: disable=ansible-bad-function
             ["zstd", "-dcq"], stdin=source, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
         self._stdout = t.cast(t.BinaryIO, self._process.stdout)
