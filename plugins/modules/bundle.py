@@ -110,14 +110,13 @@ requirements:
   - conda-pack >= 0.9.2
   - zstandard >= 0.23
   - Python >= 3.10
+notes:
+  - The role C(airgap.conda.env_build) builds and packs in one step.
 seealso:
   - module: airgap.conda.env
     description: Makes the environment that is packed.
   - module: airgap.conda.env_deploy
     description: Makes the bundle live on hosts.
-  - plugin: airgap.conda.env_build
-    plugin_type: role
-    description: Builds and packs in one step.
 """
 
 EXAMPLES = r"""

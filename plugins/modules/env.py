@@ -111,12 +111,11 @@ options:
     description:
       - File that progress is written to. Set by the action plugin.
     type: path
+notes:
+  - The role C(airgap.conda.env_build) builds and packs in one step.
 seealso:
   - module: airgap.conda.bundle
     description: Packs the environment.
-  - plugin: airgap.conda.env_build
-    plugin_type: role
-    description: Builds and packs in one step.
 """
 
 EXAMPLES = r"""

@@ -184,12 +184,10 @@ options:
 notes:
   - O(parts), O(progress_file) and O(environments[].offers) belong to the action plugin; what a playbook gives there is
     not used.
+  - The role C(airgap.conda.env_deploy) does the same with variables that an inventory can set.
 seealso:
   - module: airgap.conda.bundle
     description: Packs what is deployed.
-  - plugin: airgap.conda.env_deploy
-    plugin_type: role
-    description: The same with variables that an inventory can set.
 """
 
 EXAMPLES = r"""

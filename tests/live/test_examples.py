@@ -136,7 +136,7 @@ class Index(http.server.SimpleHTTPRequestHandler):
 def index(tmp_path: Path) -> Iterator[str]:
     """The address of an index that holds attrs."""
     (tmp_path / "index/simple/attrs").mkdir(parents=True)
-    wheel = next(each for each in recipes.WHEELS if (each.name, each.version) == ("attrs", "23.1.0"))
+    (wheel,) = (each for each in recipes.WHEELS if (each.name, each.version) == ("attrs", "23.1.0"))
     shutil.copy(wheels.find(wheels.ensure(), wheel), tmp_path / "index/simple/attrs")
     handler = functools.partial(Index, directory=str(tmp_path / "index"))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:

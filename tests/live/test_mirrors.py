@@ -34,7 +34,7 @@ def site(channel: str, tmp_path: Path) -> Iterator[Mirror]:
     """A mirror with the channel and an index for pip, for those who know the login."""
     index = tmp_path / "index/attrs"
     index.mkdir(parents=True)
-    wheel = next(path for path in wheels.ensure().rglob("attrs-23.1.0-*.whl"))
+    (wheel,) = wheels.ensure().rglob("attrs-23.1.0-*.whl")
     (index / wheel.name).symlink_to(wheel)
     trees = {"conda-forge": Path(unquote(urlsplit(channel).path)), "simple": index.parent}
     (tmp_path / "environment.yml").write_text(SPEC)

@@ -73,7 +73,7 @@ class _Site(http.server.SimpleHTTPRequestHandler):
         super().__init__(*given)
 
     def translate_path(self, path: str) -> str:
-        name, _, rest = path.lstrip("/").partition("/")
+        name, _slash, rest = path.lstrip("/").partition("/")
         self.directory = str(self._trees.get(name, "/nowhere"))
         return super().translate_path(rest)
 
