@@ -112,6 +112,12 @@ def test_a_bundle_for_another_platform_is_refused(fit: Host, controller: Control
     assert refused.rc != 0 and "the bundle is for linux-aarch64, this host is linux-64" in refused.output
 
 
+def test_a_bundle_under_the_name_of_another_platform_is_refused(controller: Controller, tools: Path) -> None:
+    platforms = json.dumps({"env_deploy_bundle": {"linux-aarch64": str(tools)}})
+    refused = controller.run("rollout", "-l", "fit", "-e", platforms)
+    assert refused.rc != 0 and "is for linux-64, and named as the bundle for linux-aarch64" in refused.output
+
+
 def test_what_others_made_is_not_overwritten(fit: Host, controller: Controller, tools: Path) -> None:
     fit.run("mkdir -p /opt/conda/envs/tools && echo theirs > /opt/conda/envs/tools/file")
     refused = controller.rollout(tools, "-l", "fit")

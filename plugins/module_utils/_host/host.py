@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import json
 import typing as t
@@ -16,7 +17,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.facts import ho
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError, DeployError
-from ansible_collections.airgap.conda.plugins.module_utils._model.orders import parse_order
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Order, parse_order
 
 Fields = t.Mapping[str, t.Any]
 
@@ -34,7 +35,7 @@ def reconcile(
     what was seen before is looked at again then.
     """
     facts = host_facts()
-    deployments = [Deployment(parse_order(fields), facts, progress) for fields in environments]
+    deployments = [Deployment(order, facts, progress) for order in distinct(map(parse_order, environments))]
     views = dict(zip(deployments, look_at_all(deployments)))
     rows = {each: _row(each, view, packages_of(each, view)) for each, view in views.items()}
     working = [each for each, view in views.items() if _has_work(view)]
@@ -51,6 +52,16 @@ def reconcile(
     for deployment, found in zip(working, recovered):
         rows[deployment].update(_now(deployment.look()), recovered=found)
     return _result(rows.values(), [each.awaited() for each, finished in done.items() if not finished])
+
+
+def distinct(orders: t.Iterable[Order]) -> list[Order]:
+    """Return *orders*; C(DeployError) where two are for one prefix, as each would undo the other."""
+    listed = list(orders)
+    counted = collections.Counter(order.prefix for order in listed)
+    twice = [prefix for prefix, times in counted.items() if times > 1]
+    if twice:
+        raise DeployError(f"two environments of this host are at {', '.join(twice)}; give one another name or envs_dir")
+    return listed
 
 
 def look_at_all(deployments: t.Sequence[Deployment]) -> list[View]:

@@ -361,6 +361,12 @@ def test_an_unhealthy_upgrade_leaves_the_old_generation_live(
 # --- several environments -------------------------------------------------------------------------------------------
 
 
+def test_two_environments_at_one_prefix_are_refused_at_once(site: Site, one: TinyBundle, two: TinyBundle) -> None:
+    with pytest.raises(DeployError, match=f"two environments of this host are at {site.prefix};"):
+        site.run(site.order(one), site.order(two))
+    assert not site.envs.exists() or os.listdir(site.envs) == []
+
+
 def test_environments_of_one_bundle_share_what_is_sent(site: Site, one: TinyBundle) -> None:
     orders = [site.order(one), site.order(one, name="other", register={"commands": []})]
     first = site.run(*orders)
