@@ -14,7 +14,6 @@ import os
 import tempfile
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._builder.conda_meta import read_records
 from ansible_collections.airgap.conda.plugins.module_utils._builder.installed import installed_packages
 from ansible_collections.airgap.conda.plugins.module_utils._builder.needs import platform_of
 from ansible_collections.airgap.conda.plugins.module_utils._builder.packing import Packing
@@ -123,7 +122,6 @@ def check_name(name: str) -> None:
 def refuse_licenses(target: Target, rules: Rules) -> None:
     """Raise C(PackError) where a licence is not allowed, in what was packed before too: the rules may be new."""
     if rules != NO_RULES:
-        read_records(target.prefix)
         check_licenses(installed_packages(target.prefix), rules)
 
 
