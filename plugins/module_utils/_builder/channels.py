@@ -52,6 +52,13 @@ def channel_name(url: str, alias: str = ALIAS) -> str:
     return public[len(alias) + 1 :] if public.startswith(f"{alias}/") else public
 
 
+def record_channel(record: t.Mapping[str, t.Any]) -> str:
+    """Return the address of the channel of a package's record; conda appends the platform to it, rattler does not."""
+    url = str(record.get("channel") or "").rstrip("/")
+    subdir = record.get("subdir")
+    return url[: -len(subdir) - 1] if subdir and url.endswith(f"/{subdir}") else url
+
+
 class QualifiedSpec(t.NamedTuple):
     """A dependency for the solver, and the channel it insists on (or None)."""
 

@@ -12,7 +12,7 @@ import dataclasses
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._builder import canonical
-from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import channel_name, qualified
+from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import channel_name, qualified, record_channel
 from ansible_collections.airgap.conda.plugins.module_utils._builder.platforms import VirtualPackage
 from ansible_collections.airgap.conda.plugins.module_utils._model.packages import Package
 
@@ -62,6 +62,6 @@ def conda_package(record: t.Mapping[str, t.Any]) -> Package:
         version=record["version"],
         build=record.get("build") or "",
         # A directory of the builder's is nobody else's business.
-        channel=channel_name(canonical.channel(record.get("channel") or "")),
+        channel=channel_name(canonical.channel(record_channel(record))),
         licence=record.get("license") or "",
     )
