@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._builder import condarc
 from ansible_collections.airgap.conda.plugins.module_utils._builder.build import Wanted
-from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import channel_urls
+from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import Channels
 from ansible_collections.airgap.conda.plugins.module_utils._builder.platforms import (
     builder_platform,
     checked_platform,
@@ -37,8 +38,10 @@ class Request(t.NamedTuple):
     warnings: tuple[str, ...]
 
 
-def request(parameters: t.Mapping[str, t.Any]) -> Request:
-    """Read the spec and the other parameters; raises C(SpecError)."""
+def request(
+    parameters: t.Mapping[str, t.Any], backend: str = "rattler", settings: condarc.Settings = condarc.NOTHING
+) -> Request:
+    """Read the spec and the other parameters, *settings* of conda besides; raises C(SpecError)."""
     path: str = parameters["spec"]
     spec = parse_spec(parameters["content"], path)
     builder = builder_platform()
@@ -49,18 +52,24 @@ def request(parameters: t.Mapping[str, t.Any]) -> Request:
             f"environment; build on a {platform} machine, or take these from a channel"
         )
     implicit = ["pip"] if spec.pip and not spec.names_pip else []
+    names = condarc.channels(settings)
     wanted = Wanted(
         name=environment_name(parameters["name"] or spec.name, path),
         platform=platform,
         builder=builder,
-        channels=_channels(spec, parameters["channels"], path),
+        channels=_channels(spec, parameters["channels"] or (), path, names, settings),
         dependencies=_once(path, [*spec.dependencies, *implicit]),
         requirements=spec.pip,
         pip_args=tuple(parameters["pip_args"] or ()),
         variables=spec.variables,
         virtual_packages=given_virtual_packages(parameters["virtual_packages"] or {}),
         directory=_directory(path),
+        backend=backend,
+        names=names,
     )
+    refused = condarc.refused(settings, wanted.question.channels, wanted.directory)
+    if refused:
+        raise SpecError(f"{path}: {refused}")
     return Request(wanted, (*spec.warnings, *(IMPLICIT_PIP.format(spec=path) for _pip in implicit)))
 
 
@@ -78,8 +87,10 @@ def default_workdir(environ: t.Mapping[str, str]) -> str:
     return os.path.join(cache, "airgap-conda", "build")
 
 
-def _channels(spec: Spec, given: t.Sequence[str] | None, path: str) -> tuple[str, ...]:
-    urls = channel_urls(given or spec.channels, _directory(path))
+def _channels(
+    spec: Spec, given: t.Sequence[str], path: str, names: Channels, settings: condarc.Settings
+) -> tuple[str, ...]:
+    urls = names.urls(given or spec.channels or settings.get("channels") or (), _directory(path))
     if not urls and any("::" not in dependency for dependency in spec.dependencies):
         raise SpecError(f"{path}: names no channel; add `channels:` to the file or set the option channels")
     return urls

@@ -12,7 +12,13 @@ import dataclasses
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._builder import canonical
-from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import channel_name, qualified, record_channel
+from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import (
+    PUBLIC,
+    Channels,
+    channel_name,
+    qualified,
+    record_channel,
+)
 from ansible_collections.airgap.conda.plugins.module_utils._builder.platforms import VirtualPackage
 from ansible_collections.airgap.conda.plugins.module_utils._model.packages import Package
 
@@ -39,12 +45,14 @@ def question(
     directory: str,
     platforms: tuple[str, str],
     virtual_packages: tuple[VirtualPackage, ...],
+    *,
+    names: Channels = PUBLIC,
 ) -> Question:
     """Resolve C(channel::name); a channel named only there is searched last, as conda does it.
 
     *platforms* are the hosts' and the builder's.
     """
-    specs = [qualified(dependency, channels, directory) for dependency in dependencies]
+    specs = [qualified(dependency, channels, directory, names) for dependency in dependencies]
     extra = [spec.channel for spec in specs if spec.channel]
     return Question(
         dependencies=tuple(spec.text for spec in specs),

@@ -7,9 +7,9 @@ from __future__ import annotations
 import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import (
     DEFAULTS,
+    PUBLIC,
+    Channels,
     channel_name,
-    channel_url,
-    channel_urls,
     qualified,
 )
 
@@ -30,16 +30,16 @@ FORGE = "https://conda.anaconda.org/conda-forge"
     ],
 )
 def test_addresses(channel: str, url: str) -> None:
-    assert channel_url(channel, "/work") == url
+    assert PUBLIC.url(channel, "/work") == url
 
 
 def test_an_alias_is_looked_under() -> None:
-    assert channel_url("main", "/work", "https://mirror.example.com") == "https://mirror.example.com/main"
+    assert Channels("https://mirror.example.com").url("main", "/work") == "https://mirror.example.com/main"
 
 
 def test_lists() -> None:
-    assert channel_urls(["conda-forge", "nodefaults", "conda-forge"], "/") == (FORGE,)
-    assert channel_urls(["defaults"], "/") == DEFAULTS
+    assert PUBLIC.urls(["conda-forge", "nodefaults", "conda-forge"], "/") == (FORGE,)
+    assert PUBLIC.urls(["defaults"], "/") == DEFAULTS
 
 
 @pytest.mark.parametrize(
