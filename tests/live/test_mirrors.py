@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from world import ansible, pages, wheels
 from world.ansible import Play
-from world.mirror import Mirror, mirror
+from world.mirror import Demands, Mirror, mirror
 
 SECRET = "s3cret-of-the-site"
 SPEC = """\
@@ -38,7 +38,7 @@ def site(channel: str, tmp_path: Path) -> Iterator[Mirror]:
     (index / wheel.name).symlink_to(wheel)
     trees = {"conda-forge": Path(unquote(urlsplit(channel).path)), "simple": index.parent}
     (tmp_path / "environment.yml").write_text(SPEC)
-    with mirror(tmp_path, trees, f"ann:{SECRET}") as started:
+    with mirror(tmp_path, trees, Demands(login=f"ann:{SECRET}")) as started:
         yield started
 
 

@@ -80,11 +80,11 @@ def _proxies(servers: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> di
 
 
 def _authorities(verify: object, environ: t.Mapping[str, str]) -> dict[str, str]:
-    """Return the variable that names the authorities to trust, unless the environment does."""
-    if environ.get("SSL_CERT_FILE") or environ.get("SSL_CERT_DIR"):
-        return {}
+    """Return the variable that names the authorities to trust: as with conda, a path in *verify* counts more."""
     path = os.path.expanduser(verify) if isinstance(verify, str) else ""
     if not os.path.isabs(path):
+        if environ.get("SSL_CERT_FILE") or environ.get("SSL_CERT_DIR"):
+            return {}
         path = next(filter(None, map(environ.get, _AUTHORITIES)), "")
     if not path:
         return {}
