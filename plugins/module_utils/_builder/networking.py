@@ -9,13 +9,12 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 import os
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._builder import condarc
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BuildError
-from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import without_credentials
+from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import credentials, without_credentials
 
 _INSTEAD = "set backend to conda, mamba or micromamba, which do"
 #: Variables of requests, and so of conda, that name the authorities to trust.
@@ -26,9 +25,11 @@ class Network(t.NamedTuple):
     """What the process that reads channels is given."""
 
     #: Of its environment.
-    variables: t.Mapping[str, str] = {}
-    #: rattler's own configuration, as TOML.
-    configuration: str = ""
+    variables: t.Mapping[str, str]
+    #: By the address of a channel, those to read it from instead.
+    mirrors: t.Mapping[str, t.Sequence[str]]
+    #: Whether it looks at certificates at all.
+    verifies: bool = True
 
 
 def network(settings: condarc.Settings, environ: t.Mapping[str, str], urls: t.Sequence[str]) -> Network:
@@ -36,11 +37,14 @@ def network(settings: condarc.Settings, environ: t.Mapping[str, str], urls: t.Se
     _refuse(settings, urls)
     verify = settings.get("ssl_verify", True)
     variables = {**_proxies(settings.get("proxy_servers") or {}, environ), **_authorities(verify, environ)}
-    lines = ["tls-no-verify = true"] if _is_false(verify) else []
-    mirrors = _mirrors(settings)
-    if mirrors:
-        lines += ["[mirrors]", *(f"{json.dumps(url)} = {json.dumps(listed)}" for url, listed in mirrors.items())]
-    return Network(variables, "\n".join(lines))
+    verifies, mirrors = not _is_false(verify), _mirrors(settings)
+    if any(credentials(url) for listed in mirrors.values() for url in listed) or (mirrors and not verifies):
+        raise BuildError(
+            "the user's configuration of conda has mirrors with credentials in their addresses, or mirrors beside"
+            " ssl_verify: false (mirrored_channels), which the embedded solver does not take; put a login into .netrc,"
+            " an authority into a file that ssl_verify names"
+        )
+    return Network(variables, mirrors, verifies)
 
 
 def _refuse(settings: condarc.Settings, urls: t.Sequence[str]) -> None:

@@ -58,11 +58,16 @@ class _Work(t.NamedTuple):
 def _client(network: Network) -> t.Any:
     """Return what fetches; beside what it is told here it reads .netrc and the credentials that rattler keeps."""
     import rattler
-    from rattler.networking import Client
+    from rattler import networking
 
     # This process is the solver's alone.
     os.environ.update(network.variables)
-    return Client.from_config(rattler.Config.from_toml(network.configuration))
+    if network.mirrors:
+        # In this order, or else a login is looked for before the mirror is known.
+        mirror = networking.MirrorMiddleware({channel: list(urls) for channel, urls in network.mirrors.items()})
+        return networking.Client([networking.RetryMiddleware(), mirror, networking.AuthenticationMiddleware()])
+    config = rattler.Config.from_toml(f"tls-no-verify = {str(not network.verifies).lower()}")
+    return networking.Client.from_config(config)
 
 
 async def _build(work: _Work, prefix: str, caches: Caches) -> None:

@@ -11,6 +11,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder.channels imp
     Channels,
     channel_name,
     qualified,
+    record_channel,
 )
 
 FORGE = "https://conda.anaconda.org/conda-forge"
@@ -70,3 +71,17 @@ MIRROR = "https://mirror.example.com/conda-forge"
 )
 def test_qualified_dependencies(spec: str, channels: list[str], text: str, channel: str | None) -> None:
     assert qualified(spec, channels, "/") == (text, channel)
+
+
+@pytest.mark.parametrize(
+    ("channel", "expected"),
+    [
+        (f"{FORGE}/linux-64", FORGE),
+        (f"{FORGE}/", FORGE),
+        (FORGE, FORGE),
+        ("file:///srv/not-linux-64", "file:///srv/not-linux-64"),
+        (None, ""),
+    ],
+)
+def test_the_channel_of_a_record(channel: str | None, expected: str) -> None:
+    assert record_channel({"channel": channel, "subdir": "linux-64"}) == expected
