@@ -60,7 +60,6 @@ ODD: dict[str, t.Any] = {
     "platform": "linux",
     "license_family": "MIT",
     "track_features": "",
-    "features": None,
     "constrains": ["other >=2"],
     "legacy_bz2_md5": "0123456789abcdef0123456789abcdef",
     "purls": ["pkg:pypi/alpha"],
