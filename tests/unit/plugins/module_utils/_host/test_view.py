@@ -43,7 +43,7 @@ def test_what_the_work_says_is_raised(trees: t.Tuple[Path, Path], error: Excepti
     def work() -> None:
         raise error
 
-    with pytest.raises(DeployError, match="^no luck: \u00e9$"):
+    with pytest.raises(DeployError, match=r"^no luck: \u00e9$"):
         in_view(str(trees[0]), str(trees[1]), work)
 
 
