@@ -17,6 +17,7 @@ import typing as t
 from ansible_collections.airgap.conda.plugins.module_utils._builder import conda_meta, pip
 from ansible_collections.airgap.conda.plugins.module_utils._builder.backends import Backend
 from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import PUBLIC, Channels
+from ansible_collections.airgap.conda.plugins.module_utils._builder.disks import watched
 from ansible_collections.airgap.conda.plugins.module_utils._builder.environments import (
     BuildEnvironment,
     State,
@@ -24,6 +25,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder.environments
 )
 from ansible_collections.airgap.conda.plugins.module_utils._builder.installed import installed_packages
 from ansible_collections.airgap.conda.plugins.module_utils._builder.platforms import VirtualPackage
+from ansible_collections.airgap.conda.plugins.module_utils._builder.requirements import RequirementFile, requirements
 from ansible_collections.airgap.conda.plugins.module_utils._builder.solution import Question, question
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.packages import PIP, Package, package_diff
@@ -39,7 +41,11 @@ class Wanted:
     builder: str
     channels: tuple[str, ...]
     dependencies: tuple[str, ...]
-    requirements: tuple[str, ...]
+    #: Whether the dependencies are all there shall be.
+    explicit: bool
+    requirements: tuple[RequirementFile, ...]
+    #: Digests of what the spec names by path.
+    files: tuple[tuple[str, str], ...]
     pip_args: tuple[str, ...]
     variables: tuple[tuple[str, str], ...]
     virtual_packages: tuple[VirtualPackage, ...]
@@ -52,17 +58,27 @@ class Wanted:
     @property
     def inputs(self) -> str:
         """Digest of the above; a new token for the same channel is no new input, nor is a name that nothing uses."""
-        data = dataclasses.asdict(dataclasses.replace(self, names=PUBLIC))
-        data["asked"] = self.question.dependencies
-        canonical = json.dumps(data, sort_keys=True, separators=(",", ":"))
+        stated = {**dataclasses.asdict(dataclasses.replace(self, names=PUBLIC)), "requirements": self.pip_lines}
+        stated["asked"] = self.question.dependencies
+        canonical = json.dumps(stated, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(mask(canonical).encode()).hexdigest()
+
+    @property
+    def pip_lines(self) -> tuple[tuple[str, ...], ...]:
+        """What the requirement files say, without where."""
+        return tuple(tuple(f"{line.text} {line.includes}".strip() for line in file.lines) for file in self.requirements)
+
+    @property
+    def pip_requirements(self) -> tuple[str, ...]:
+        """What pip shall install, as it may be kept."""
+        return tuple(mask(line) for line in requirements(self.requirements))
 
     @property
     def question(self) -> Question:
         platforms = (self.platform, self.builder)
-        return question(
-            self.dependencies, self.channels, self.directory, platforms, self.virtual_packages, names=self.names
-        )
+        where = (self.channels, self.directory)
+        packages = self.virtual_packages
+        return question(self.dependencies, *where, platforms, packages, explicit=self.explicit, names=self.names)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,12 +118,12 @@ def build(wanted: Wanted, environment: BuildEnvironment, backend: Backend, progr
         reason = _reason(wanted, state)
         if state and not reason:
             return _unchanged(state)
-        with environment.new_prefix() as prefix:
-            workdir = os.path.dirname(environment.directory)
+        workdir = os.path.dirname(environment.directory)
+        with watched(workdir), environment.new_prefix() as prefix:
             packages = _install(wanted, backend, prefix, workdir, progress)
             found = fingerprint(prefix)
-            requirements = tuple(mask(line) for line in wanted.requirements)
-            environment.adopt(State(wanted.inputs, prefix, tuple(sorted(packages)), requirements, found))
+            state_now = State(wanted.inputs, prefix, tuple(sorted(packages)), wanted.pip_requirements, found)
+            environment.adopt(state_now)
     return _changed(reason, state, packages, prefix)
 
 
@@ -131,7 +147,7 @@ def remove(environment: BuildEnvironment) -> Outcome:
 def _install(wanted: Wanted, backend: Backend, prefix: str, workdir: str, progress: Progress) -> tuple[Package, ...]:
     backend.build(wanted.question, prefix, workdir, progress)
     conda_meta.settle(prefix, wanted.dependencies, dict(wanted.variables))
-    if wanted.requirements:
+    if wanted.pip_requirements:
         pip.install(prefix, wanted.requirements, wanted.pip_args, wanted.directory, progress)
     return installed_packages(prefix)
 
@@ -148,9 +164,9 @@ def _reason(wanted: Wanted, state: State | None) -> str | None:
 
 
 def _predicted_pip(wanted: Wanted, state: State | None) -> list[Package]:
-    if state and state.requirements == tuple(mask(line) for line in wanted.requirements):
+    if state and state.requirements == wanted.pip_requirements:
         return [package for package in state.packages if package.manager == PIP]
-    return pip.predicted(wanted.requirements)
+    return pip.predicted(wanted.pip_requirements)
 
 
 def _unchanged(state: State) -> Outcome:

@@ -59,7 +59,7 @@ class Conda:
     def _run(
         self, question: Question, prefix: str, packages: str, progress: Progress, *, dry: bool
     ) -> conda_answer.Answer:
-        conda_command.refuse_foreign(question, self.kind)
+        conda_command.refuse_others(question, self.kind)
         command = conda_command.words(self.kind, self._executable, question, prefix, dry=dry)
         progress.say(f"{self.kind}: solving {len(question.dependencies)} dependencies for {question.platform}")
         with tempfile.TemporaryDirectory(prefix="airgap-conda-") as directory:

@@ -110,8 +110,18 @@ def variables(inherited: t.Mapping[str, str], question: Question, condarc_path: 
     return kept
 
 
-def refuse_foreign(question: Question, kind: str) -> None:
-    """Raise C(BuildError) for another platform than the builder's: these programs run link scripts all the same."""
+def refuse_others(question: Question, kind: str) -> None:
+    """Raise C(BuildError) for what these programs would do otherwise than asked.
+
+    For another platform than the builder's they run link scripts all the same; packages by file or address they take
+    only without others, and then they solve nothing.
+    """
+    if question.artifacts:
+        named = question.artifacts[0].spec
+        raise BuildError(
+            f"{kind} is not given packages by file or address, such as {named}; set backend to rattler, or name them"
+            " by channel"
+        )
     if question.is_foreign:
         raise BuildError(
             f"{kind} cannot install for {question.platform} on {question.builder}, as it runs what packages bring;"

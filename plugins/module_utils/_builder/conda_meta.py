@@ -14,6 +14,7 @@ import json
 import os
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._builder.artifacts import artifact, is_artifact
 from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import channel_name, record_channel
 from ansible_collections.airgap.conda.plugins.module_utils._builder.spec import package_name
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import PackError
@@ -69,7 +70,7 @@ def located(record: Fields, site_packages: str) -> Fields:
 
 def settle(prefix: str, dependencies: t.Sequence[str], variables: t.Mapping[str, str]) -> None:
     """Make the freshly installed *prefix* one that does not tell which solver installed *dependencies* (as typed)."""
-    requested = {package_name(dependency): mask(dependency) for dependency in dependencies}
+    requested = {package_name(dependency): _requested(dependency) for dependency in dependencies}
     settled = []
     for path, record in read_records(prefix):
         settled.append(corrected(record, requested.get(record["name"])))
@@ -84,6 +85,15 @@ def settle(prefix: str, dependencies: t.Sequence[str], variables: t.Mapping[str,
     for name in ("CACHEDIR.TAG", "conda-meta/created_at"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(prefix, name))
+
+
+def _requested(dependency: str) -> str:
+    """Return *dependency* as typed, less credentials and what is in the builder's directories only."""
+    if is_artifact(dependency):
+        return artifact(dependency, "/").spec
+    channel, separator, rest = dependency.rpartition("::")
+    is_local = channel.startswith((".", "/", "~", "file:"))
+    return rest if is_local else mask(f"{channel}{separator}{rest}")
 
 
 def corrected(record: Fields, requested: str | None) -> Fields:

@@ -16,7 +16,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.progress import
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BuildError
 
 SECRET = "https://ann:pw-s3cret@mirror.example.com/t/tk-s3cret/team"
-QUESTION = Question(("pandsa",), (SECRET,), "linux-64", "linux-64", ())
+QUESTION = Question(("pandsa",), (), False, (SECRET,), "linux-64", "linux-64", ())
 
 #: Writes down what it is given, and answers what it is told to.
 RECORDER = """\

@@ -169,6 +169,6 @@ def test_failures_are_the_sentences_of_the_embedded_solver(
     output: str | dict[str, t.Any], known: t.Collection[str], sentence: str
 ) -> None:
     assumed = (VirtualPackage("__glibc", "2.5"),)
-    question = Question(("pandsa", "numpy=3"), (CHANNEL,), "linux-64", "linux-64", assumed)
+    question = Question(("pandsa", "numpy=3"), (), False, (CHANNEL,), "linux-64", "linux-64", assumed)
     text = output if isinstance(output, str) else f"retrying\n{json.dumps(output)}\n"
     assert conda_answer.failure("conda", 1, text, question, known) == sentence

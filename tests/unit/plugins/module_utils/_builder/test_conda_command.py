@@ -8,6 +8,7 @@ import typing as t
 
 import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._builder import conda_command
+from ansible_collections.airgap.conda.plugins.module_utils._builder.artifacts import artifact
 from ansible_collections.airgap.conda.plugins.module_utils._builder.platforms import VirtualPackage
 from ansible_collections.airgap.conda.plugins.module_utils._builder.solution import Question
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BuildError
@@ -19,6 +20,8 @@ SECRET = "https://ann:pw-s3cret$x@mirror.example.com/t/tk-s3cret/team/lab"
 def asked(*channels: str, **fields: t.Any) -> Question:
     given: dict[str, t.Any] = {
         "dependencies": ("python=3.11", "numpy[version='>=1.23']"),
+        "artifacts": (),
+        "explicit": False,
         "channels": channels or (FORGE,),
         "platform": "linux-64",
         "builder": "linux-64",
@@ -104,4 +107,6 @@ def test_what_these_programs_cannot_be_told_is_refused() -> None:
     with pytest.raises(BuildError, match="virtual package __rocm: conda, mamba and micromamba can be told only of"):
         conda_command.variables({}, question, "/c", "/p")
     with pytest.raises(BuildError, match="conda cannot install for linux-aarch64 on linux-64"):
-        conda_command.refuse_foreign(asked(platform="linux-aarch64"), "conda")
+        conda_command.refuse_others(asked(platform="linux-aarch64"), "conda")
+    with pytest.raises(BuildError, match="mamba is not given packages by file or address, such as six==1=0"):
+        conda_command.refuse_others(asked(artifacts=(artifact("/p/six-1-0.conda", "/"),)), "mamba")
