@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import os
 import typing as t
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from world import ansible
 
@@ -29,7 +31,11 @@ def options(backend: str) -> dict[str, str]:
 
 
 def module(
-    name: str, arguments: dict[str, t.Any], home: Path, check: bool = False, **environment: str
+    name: str,
+    arguments: dict[str, t.Any],
+    home: Path,
+    check: bool = False,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, t.Any]:
     """Run a module of the collection as a user whose home is *home*, and return its result with all that was shown."""
     command = [str(ansible.BIN / "ansible"), "localhost", "-o", "-vvv", "-m", f"airgap.conda.{name}"]

@@ -17,7 +17,13 @@ import subprocess
 import tempfile
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._builder import conda_answer, conda_command, condarc
+from ansible_collections.airgap.conda.plugins.module_utils._builder import conda_command, condarc
+from ansible_collections.airgap.conda.plugins.module_utils._builder.conda_answer import (
+    Answer,
+    failure,
+    packages_of,
+    parsed,
+)
 from ansible_collections.airgap.conda.plugins.module_utils._builder.solution import Question
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BuildError
@@ -42,7 +48,7 @@ class Conda:
         with tempfile.TemporaryDirectory(prefix="airgap-conda-") as directory:
             # With a cache that is empty it tells all of each package, as all would have to be fetched.
             answer = self._run(question, os.path.join(directory, "prefix"), directory, progress, dry=True)
-        return [package.to_json() for package in conda_answer.packages(answer)]
+        return [package.to_json() for package in packages_of(answer)]
 
     def build(self, question: Question, prefix: str, workdir: str, progress: Progress) -> None:
         """Solve, and install the solution at *prefix*; what is fetched stays below *workdir*."""
@@ -56,9 +62,7 @@ class Conda:
         if not os.path.isdir(os.path.join(prefix, "conda-meta")):
             raise BuildError(f"{self.kind} said that it installed at {prefix}, and there is no environment there")
 
-    def _run(
-        self, question: Question, prefix: str, packages: str, progress: Progress, *, dry: bool
-    ) -> conda_answer.Answer:
+    def _run(self, question: Question, prefix: str, packages: str, progress: Progress, *, dry: bool) -> Answer:
         conda_command.refuse_others(question, self.kind)
         command = conda_command.words(self.kind, self._executable, question, prefix, dry=dry)
         progress.say(f"{self.kind}: solving {len(question.dependencies)} dependencies for {question.platform}")
@@ -68,10 +72,10 @@ class Conda:
                 file.write(conda_command.condarc_text(self._settings, question))
             environment = conda_command.variables(os.environ, question, path, packages)
             code, output = _execute(self.kind, command, environment, progress)
-        answer = conda_answer.parsed(output)
+        answer = parsed(output)
         if code or not answer.get("success"):
             known = names_of_channels(packages, question.channels)
-            raise BuildError(conda_answer.failure(self.kind, code, output, question, known))
+            raise BuildError(failure(self.kind, code, output, question, known))
         return answer
 
 

@@ -45,7 +45,7 @@ def parsed(output: str) -> Answer:
     return {}
 
 
-def packages(answer: Answer) -> list[Package]:
+def packages_of(answer: Answer) -> list[Package]:
     """Return what is linked, or would be, sorted by name."""
     actions = answer.get("actions") or {}
     fetched = {_distribution(record): record for record in actions.get("FETCH") or ()}
@@ -68,25 +68,41 @@ def _record(record: Answer) -> dict[str, t.Any]:
     return {**record, "build": _build(record), "channel": channel}
 
 
-def failure(kind: str, code: int, output: str, question: Question, known: t.Collection[str]) -> str:
-    """Return one sentence for a run that ended with *code*; *known* are all names of channels, if known."""
-    answer = parsed(output)
-    name = str(answer.get("exception_name") or "")
+class _Said(t.NamedTuple):
+    #: conda's name of the error; empty for what others say.
+    name: str
+    text: str
+    #: What lies behind it, deep in which the system speaks.
+    cause: str
+    #: Packages that are not there.
+    missing: frozenset[str]
+    unsolved: bool
+
+
+def _said(answer: Answer, output: str) -> _Said:
     problems = answer.get("solver_problems")
     text = "\n".join(problems) if problems else str(answer.get("message") or answer.get("error") or output).strip()
-    if problems or _UNSOLVED.search(name or text):
-        sentence = unknown_packages(_asked(question, answer, known), known, question.channels)
-        return sentence or unsatisfiable(_without_advice(text), question.virtual_packages)
-    if _UNREAD.search(name or text):
-        return unreachable("\n".join([_first(text), *_causes(str(answer.get("caused_by") or text))]), question.channels)
-    return mask(f"{kind} failed ({code}): {' '.join(_last(text).split()) or 'it said nothing'}")
+    name = str(answer.get("exception_name") or "")
+    missing = frozenset(map(str, answer.get("packages") or ()))
+    unsolved = bool(problems or _UNSOLVED.search(name or text))
+    return _Said(name, text, str(answer.get("caused_by") or text), missing, unsolved)
 
 
-def _asked(question: Question, answer: Answer, known: t.Collection[str]) -> list[str]:
+def failure(kind: str, code: int, output: str, question: Question, known: t.Collection[str]) -> str:
+    """Return one sentence for a run that ended with *code*; *known* are all names of channels, if known."""
+    said = _said(parsed(output), output)
+    if said.unsolved:
+        sentence = unknown_packages(_asked(question, said.missing, known), known, question.channels)
+        return sentence or unsatisfiable(_without_advice(said.text), question.virtual_packages)
+    if _UNREAD.search(said.name or said.text):
+        return unreachable("\n".join([_first(said.text), *_causes(said.cause)]), question.channels)
+    return mask(f"{kind} failed ({code}): {' '.join(_last(said.text).split()) or 'it said nothing'}")
+
+
+def _asked(question: Question, missing: t.Collection[str], known: t.Collection[str]) -> list[str]:
     """Return the dependencies that may be unknown: all, or without *known* names those that are nothing but a name."""
     if known:
         return list(question.dependencies)
-    missing = set(answer.get("packages") or ())
     return [asked for asked in question.dependencies if asked in missing and package_name(asked) == asked]
 
 

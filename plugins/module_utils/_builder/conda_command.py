@@ -21,7 +21,6 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder.solution imp
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BuildError
 from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import (
     credentials,
-    mask,
     without_credentials,
 )
 
@@ -42,6 +41,7 @@ SETTINGS: t.Mapping[str, t.Any] = {
     "register_envs": False,
     "report_errors": False,
 }
+_INSTEAD = "set backend to rattler"
 #: Virtual packages that these programs can be told of.
 _OVERRIDES = ("__glibc", "__cuda", "__linux", "__osx", "__archspec")
 _MISLEADING = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "CONDARC", "MAMBARC", "CONDA_CHANNELS", "CONDA_PREFIX")
@@ -86,8 +86,7 @@ def condarc_text(settings: condarc.Settings, question: Question) -> str:
     for name, base in secret:
         if not name or bases[name] != base:
             raise BuildError(
-                f"two channels with credentials go by the name {name!r}, which the backend cannot tell apart; give one"
-                " of them without, and its login in .netrc"
+                f"two channels with credentials are called {name}; give one of them without, and its login in .netrc"
             )
     custom = {**(settings.get("custom_channels") or {}), **bases}
     # JSON is YAML.
@@ -101,10 +100,8 @@ def variables(inherited: t.Mapping[str, str], question: Question, condarc_path: 
     kept.update(CONDARC=condarc_path, CONDA_PKGS_DIRS=packages, CONDA_SUBDIR=question.platform)
     for package in question.virtual_packages:
         if package.name not in _OVERRIDES:
-            raise BuildError(
-                f"virtual package {package.name}: conda, mamba and micromamba can be told only of"
-                f" {', '.join(_OVERRIDES)}; set backend to rattler"
-            )
+            known = ", ".join(_OVERRIDES)
+            raise BuildError(f"virtual package {package.name}: the backend can be told only of {known}; {_INSTEAD}")
         value = package.build if package.name == "__archspec" and package.version else package.version
         kept[f"CONDA_OVERRIDE_{package.name.strip('_').upper()}"] = value
     return kept
@@ -118,17 +115,6 @@ def refuse_others(question: Question, kind: str) -> None:
     """
     if question.artifacts:
         named = question.artifacts[0].spec
-        raise BuildError(
-            f"{kind} is not given packages by file or address, such as {named}; set backend to rattler, or name them"
-            " by channel"
-        )
+        raise BuildError(f"{kind} would take a package by file or address only without others: {named}; {_INSTEAD}")
     if question.is_foreign:
-        raise BuildError(
-            f"{kind} cannot install for {question.platform} on {question.builder}, as it runs what packages bring;"
-            " set backend to rattler, or build on such a machine"
-        )
-
-
-def shown(command: t.Iterable[str]) -> str:
-    """Return a command for people."""
-    return mask(" ".join(command))
+        raise BuildError(f"{kind} cannot install for {question.platform} on {question.builder}; {_INSTEAD}")

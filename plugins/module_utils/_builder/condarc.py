@@ -30,6 +30,7 @@ _PLACES = (
     "~/.config/conda",
     "~/.conda",
 )
+_ALLOWED, _DENIED = "allowlist_channels", "denylist_channels"
 _NAMES = (".condarc", "condarc", "condarc.d")
 #: Other names of settings, by the one used here.
 _ALIASES = {
@@ -37,14 +38,14 @@ _ALIASES = {
     "client_cert": "client_ssl_cert",
     "client_cert_key": "client_ssl_cert_key",
     "channel": "channels",
-    "whitelist_channels": "allowlist_channels",
+    "whitelist_channels": _ALLOWED,
 }
 #: Settings that the environment may make too, as CONDA_<NAME>.
 _IN_ENVIRONMENT = (
     *("channel_alias", "ssl_verify", "client_ssl_cert", "client_ssl_cert_key"),
-    *("channels", "default_channels", "allowlist_channels", "denylist_channels"),
+    *("channels", "default_channels", _ALLOWED, _DENIED),
 )
-_LISTS = ("channels", "default_channels", "allowlist_channels", "denylist_channels")
+_LISTS = ("channels", "default_channels", _ALLOWED, _DENIED)
 #: conda's mark of a setting that files which count more cannot change.
 _FINAL = re.compile(r"^([A-Za-z_]+)\s*:.*#!final\s*$", re.MULTILINE)
 
@@ -95,9 +96,9 @@ def _document(path: str) -> Document:
         settings = yaml.safe_load(text) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(mask(str(getattr(error, "strerror", None) or error)).split())
-        raise BuildError(f"the configuration of conda in {path} cannot be read: {reason}") from error
+        raise BuildError(f"conda's configuration in {path} cannot be read: {reason}") from error
     if not isinstance(settings, dict):
-        raise BuildError(f"the configuration of conda in {path} cannot be read: it is no mapping")
+        raise BuildError(f"conda's configuration in {path} cannot be read: it is no mapping")
     named = {_ALIASES.get(str(key), str(key)): value for key, value in settings.items()}
     return Document(named, frozenset(_ALIASES.get(key, key) for key in _FINAL.findall(text)))
 
@@ -159,11 +160,11 @@ def _with_scheme(address: str) -> str:
 def refused(settings: Settings, urls: t.Iterable[str], directory: str) -> str | None:
     """Say which of the channels *urls* the configuration does not allow; None where it allows them all."""
     names = channels(settings)
-    denied = names.urls(settings.get("denylist_channels") or (), directory)
-    allowed = names.urls(settings.get("allowlist_channels") or (), directory)
+    denied = names.urls(settings.get(_DENIED) or (), directory)
+    allowed = names.urls(settings.get(_ALLOWED) or (), directory)
     for url in map(_public, urls):
         if url in map(_public, denied) or (allowed and url not in map(_public, allowed)):
-            return f"the user's configuration of conda does not allow the channel {url}"
+            return f"conda's configuration does not allow the channel {url}"
     return None
 
 

@@ -16,7 +16,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder import conda
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BuildError
 from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import credentials, without_credentials
 
-_INSTEAD = "set backend to conda, mamba or micromamba, which do"
+_INSTEAD = "set backend to conda, mamba or micromamba"
 #: Variables of requests, and so of conda, that name the authorities to trust.
 _AUTHORITIES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
@@ -40,9 +40,7 @@ def network(settings: condarc.Settings, environ: t.Mapping[str, str], urls: t.Se
     verifies, mirrors = not _is_false(verify), _mirrors(settings)
     if any(credentials(url) for listed in mirrors.values() for url in listed) or (mirrors and not verifies):
         raise BuildError(
-            "the user's configuration of conda has mirrors with credentials in their addresses, or mirrors beside"
-            " ssl_verify: false (mirrored_channels), which the embedded solver does not take; put a login into .netrc,"
-            " an authority into a file that ssl_verify names"
+            "conda's configuration has mirrored_channels with credentials, or without ssl_verify; put logins in .netrc"
         )
     return Network(variables, mirrors, verifies)
 
@@ -50,15 +48,14 @@ def network(settings: condarc.Settings, environ: t.Mapping[str, str], urls: t.Se
 def _refuse(settings: condarc.Settings, urls: t.Sequence[str]) -> None:
     if settings.get("client_ssl_cert") and any(url.startswith("https:") for url in urls):
         raise BuildError(
-            "the user's configuration of conda has a client certificate (client_ssl_cert), which the embedded solver"
-            f" does not present; {_INSTEAD}"
+            f"conda's configuration has a client_ssl_cert, which the embedded solver does not present; {_INSTEAD}"
         )
     for setting in settings.get("channel_settings") or ():
         url = next((url for url in urls if _is_of(str(setting.get("channel")), url, settings)), None)
         if url and setting.get("auth"):
+            opened = f"{without_credentials(url)} by the plugin {setting['auth']}"
             raise BuildError(
-                f"the user's configuration of conda opens the channel {without_credentials(url)} by the plugin"
-                f" {setting['auth']} (channel_settings), which the embedded solver does not have; {_INSTEAD}"
+                f"conda's configuration opens {opened}, which the embedded solver does not have; {_INSTEAD}"
             )
 
 
@@ -74,8 +71,7 @@ def _proxies(servers: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> di
     for scheme, address in servers.items():
         if scheme not in ("http", "https", "all"):
             raise BuildError(
-                f"the user's configuration of conda has a proxy for {scheme} (proxy_servers), and the embedded solver"
-                f" knows those for http, https and all only; {_INSTEAD}"
+                f"conda's configuration has a proxy for {scheme}, the embedded solver knows http, https, all; {_INSTEAD}"
             )
         name = f"{scheme}_proxy"
         if address and not environ.get(name) and not environ.get(name.upper()):

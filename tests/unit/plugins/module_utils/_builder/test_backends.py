@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.airgap.conda.plugins.module_utils._builder import backends
+from ansible_collections.airgap.conda.plugins.module_utils._builder import backends, libraries
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BuildError
 
 
@@ -45,7 +45,7 @@ def test_what_is_used(asked: str, executable: str | None, expected: str, program
 def test_without_the_library_a_program_that_is_there_is_used(
     programs: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backends.libraries, "complaint", lambda: "py-rattler is missing")
+    monkeypatch.setattr(libraries, "complaint", lambda: "py-rattler is missing")
     assert kind("auto", path=programs) == "conda"
     (programs / "conda").unlink()
     assert kind("auto", path=programs) == "mamba"

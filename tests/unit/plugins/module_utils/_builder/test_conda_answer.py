@@ -62,8 +62,8 @@ BZIP2 = Package("bzip2", "1.0.8", "h2f8bf27_0", "https://mirror.example.com/cond
     ],
 )
 def test_packages(actions: dict[str, t.Any], expected: Package) -> None:
-    assert conda_answer.packages({"success": True, "actions": actions}) == [expected]
-    assert conda_answer.packages({"success": True}) == []
+    assert conda_answer.packages_of({"success": True, "actions": actions}) == [expected]
+    assert conda_answer.packages_of({"success": True}) == []
 
 
 @pytest.mark.parametrize(

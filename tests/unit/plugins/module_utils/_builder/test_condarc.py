@@ -96,7 +96,7 @@ def test_a_file_that_cannot_be_read_is_named(text: str, reason: str, tmp_path: P
     with pytest.raises(BuildError) as error:
         condarc.read({"HOME": str(tmp_path)})
     message = str(error.value)
-    assert message.startswith(f"the configuration of conda in {path} cannot be read: ")
+    assert message.startswith(f"conda's configuration in {path} cannot be read: ")
     assert reason in message and "\n" not in message
 
 
@@ -153,5 +153,5 @@ def test_without_configuration_names_are_those_of_everybody() -> None:
 )
 def test_channels_that_are_not_allowed(settings: dict[str, object], refused: bool) -> None:
     sentence = condarc.refused(settings, ["https://conda.anaconda.org/conda-forge"], "/")
-    expected = "the user's configuration of conda does not allow the channel https://conda.anaconda.org/conda-forge"
+    expected = "conda's configuration does not allow the channel https://conda.anaconda.org/conda-forge"
     assert sentence == (expected if refused else None)

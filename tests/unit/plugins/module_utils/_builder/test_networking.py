@@ -58,14 +58,14 @@ def test_mirrors_are_by_the_address_of_their_channel() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"client_ssl_cert": "/me.pem"}, "has a client certificate (client_ssl_cert)"),
+        ({"client_ssl_cert": "/me.pem"}, "has a client_ssl_cert"),
         ({"proxy_servers": {"https://mirror.example.com": "http://p"}}, "has a proxy for https://mirror.example.com"),
         (
             {"channel_settings": [{"channel": "https://mirror.example.com/*", "auth": "our-login"}]},
-            "opens the channel https://mirror.example.com/conda-forge by the plugin our-login",
+            "opens https://mirror.example.com/conda-forge by the plugin our-login",
         ),
-        ({"mirrored_channels": {"conda-forge": [URL]}}, "has mirrors with credentials in their addresses"),
-        ({"mirrored_channels": {"x": ["https://h/x"]}, "ssl_verify": False}, "mirrors beside ssl_verify: false"),
+        ({"mirrored_channels": {"conda-forge": [URL]}}, "has mirrored_channels with credentials"),
+        ({"mirrored_channels": {"x": ["https://h/x"]}, "ssl_verify": False}, "or without ssl_verify"),
         ({"ssl_verify": "/nowhere/ca.pem"}, "are to be in /nowhere/ca.pem, which is not there"),
     ],
 )
