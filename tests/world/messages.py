@@ -21,6 +21,8 @@ SPEAKING = {
     "_host/registering.py": ("findings",),
     "_host/looking.py": ("look", "_findings"),
     "_builder/explanations.py": ("unknown_packages", "_unknown", "unsatisfiable", "unreachable"),
+    "_builder/conda_answer.py": ("failure",),
+    "_builder/condarc.py": ("refused",),
     "_builder/spec.py": ("_syntax",),
     "_builder/pip.py": ("failure",),
     "_builder/request.py": ("<module>",),
