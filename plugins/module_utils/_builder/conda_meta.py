@@ -14,7 +14,7 @@ import json
 import os
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._builder.artifacts import artifact, is_artifact
+from ansible_collections.airgap.conda.plugins.module_utils._builder.artifacts import NO_CHANNEL, artifact, is_artifact
 from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import channel_name
 from ansible_collections.airgap.conda.plugins.module_utils._builder.spec import package_name
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import PackError
@@ -73,7 +73,8 @@ def corrected(record: Fields, requested: str | None) -> Fields:
     """Return *record* as conda would have written it; *requested* is the dependency that asked for it, as typed."""
     # When the channel was indexed is no property of the package.
     result = {key: value for key, value in record.items() if key != "indexed_timestamp"}
-    result.update({key: without_credentials(result[key]) for key in ("url", "channel") if key in result})
+    result["channel"] = without_credentials(result.get("channel") or NO_CHANNEL)
+    result["url"] = without_credentials(result["url"])
     if requested:
         result.update(requested_spec=requested, requested_specs=[requested])
     paths = [_corrected_path(entry) for entry in record["paths_data"]["paths"]]
