@@ -15,7 +15,8 @@ description:
     the C(pip) section by the environment's own pip. No conda is needed; one that is there can be used.
   - The environment lives at a prefix of its own under O(workdir), for M(airgap.conda.bundle) to pack.
     It is made again in a new prefix when an input changes, so nothing of the old one stays.
-  - An unchanged input means an unchanged environment, without another solve. Newer packages in a channel are no input.
+  - An unchanged input means an unchanged environment, without another solve. Newer packages in a channel are no input;
+    the content of files that the spec includes or names by path is one.
 version_added: 0.1.0
 author:
   - Contributors to the airgap.conda project (@airgap-conda)
@@ -49,11 +50,13 @@ requirements:
 options:
   spec:
     description:
-      - Path of the C(environment.yml) on the controller.
+      - Path of the C(environment.yml), or of an explicit list (C(@EXPLICIT)), on the controller.
         A relative path starts at the directory in which Ansible was started.
       - The keys C(name), C(channels), C(dependencies) and C(variables) are used, C(prefix) is ignored.
-      - Relative paths of channels and pip requirements inside the file start at its directory, when that is on the
-        builder.
+        What may be in it is described in R(a guide, ansible_collections.airgap.conda.docsite.specs).
+      - Files that its C(pip) section includes with C(-r) and C(-c) are on the controller too.
+        Channels, packages, wheels and source trees that it names by path are on the builder; relative paths start at
+        the directory of O(spec), when that is on the builder, else at the home directory.
       - Required with O(state=present).
     type: str
   content:

@@ -21,7 +21,8 @@ ALLOWED = {
     "module_utils/_model": (MODEL,),
     "module_utils/_host": (MODEL, HOST),
     "module_utils/_builder": (MODEL, HOST, BUILDER),
-    "plugin_utils": (MODEL, HOST, "plugin_utils"),
+    # The spec is read on the controller too, for the files that it includes.
+    "plugin_utils": (MODEL, HOST, "plugin_utils", f"{BUILDER}.spec_file", f"{BUILDER}.requirements"),
     "action": (MODEL, HOST, "plugin_utils"),
     "modules": (MODEL, HOST, BUILDER),
 }

@@ -46,6 +46,8 @@ dependencies:
   - python=3.11
   - six
   - pip
+variables:
+  TOOLS_SAY: "it's $HOME"
 """
 
 #: One that Jupyter can start.
@@ -57,6 +59,8 @@ dependencies:
   - pip
   - pip:
       - ipykernel==6.29.5
+variables:
+  NOTEBOOKS_SAY: costs $5
 """
 
 _NAMED = {"example": EXAMPLE, "earlier": EARLIER, "tools": TOOLS}

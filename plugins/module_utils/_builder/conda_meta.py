@@ -14,7 +14,7 @@ import json
 import os
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._builder.artifacts import artifact, is_artifact
+from ansible_collections.airgap.conda.plugins.module_utils._builder.artifacts import NO_CHANNEL, artifact, is_artifact
 from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import channel_name, record_channel
 from ansible_collections.airgap.conda.plugins.module_utils._builder.spec import package_name
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import PackError
@@ -101,7 +101,8 @@ def corrected(record: Fields, requested: str | None) -> Fields:
     # When the channel was indexed is no property of the package, and what asked for it is said below.
     dropped = ("indexed_timestamp", "requested_spec", "_requested_specs")
     result = {key: value for key, value in record.items() if key not in dropped}
-    result.update({key: without_credentials(result[key]) for key in ("url", "channel") if key in result})
+    result["channel"] = without_credentials(result.get("channel") or NO_CHANNEL)
+    result["url"] = without_credentials(result["url"])
     result["requested_specs"] = [requested] if requested else []
     if requested:
         result["requested_spec"] = requested

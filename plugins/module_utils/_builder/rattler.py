@@ -27,7 +27,10 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder.platforms im
     VirtualPackage,
     virtual_packages,
 )
-from ansible_collections.airgap.conda.plugins.module_utils._builder.rattler_artifacts import artifact_records
+from ansible_collections.airgap.conda.plugins.module_utils._builder.rattler_artifacts import (
+    artifact_records,
+    artifact_spec,
+)
 from ansible_collections.airgap.conda.plugins.module_utils._builder.rattler_reporter import Reporter
 from ansible_collections.airgap.conda.plugins.module_utils._builder.solution import Question, conda_package
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BuildError
@@ -92,7 +95,7 @@ async def _solve(work: _Work, cache: str) -> list[t.Any]:
     given = await artifact_records(question.artifacts, gateway, question.platform)
     if question.explicit:
         return given
-    specs += [_match_spec(f"{record.name.normalized}=={record.version}={record.build}") for record in given]
+    specs += map(artifact_spec, question.artifacts)
     assumed = virtual_packages(question.platform, question.builder, _detected(), question.virtual_packages)
     work.events.say(f"solving {len(specs)} dependencies for {question.platform}")
     try:
@@ -101,11 +104,11 @@ async def _solve(work: _Work, cache: str) -> list[t.Any]:
             specs=specs,
             gateway=gateway,
             platforms=[question.platform, "noarch"],
-            pinned_packages=given,
             virtual_packages=[_virtual_package(package) for package in assumed],
             channel_priority=rattler.ChannelPriority.Strict,
         )
-        return await _watched(solution, work.events)
+        known = {record.name.normalized: record for record in given}
+        return [known.get(record.name.normalized, record) for record in await _watched(solution, work.events)]
     except exceptions.SolverError as error:
         raise BuildError(await _explanation(str(error), question, gateway, assumed)) from error
     except (exceptions.GatewayError, exceptions.FetchRepoDataError, exceptions.InvalidChannelError) as error:

@@ -81,18 +81,6 @@ def request(
     return Request(wanted, (*spec.warnings, *(IMPLICIT_PIP.format(spec=path) for _pip in implicit)))
 
 
-def included_files(text: str, path: str, read: Read) -> dict[str, str]:
-    """Return by path the texts of the files that the pip section of the spec *path* includes, for any platform."""
-    found: dict[str, str] = {}
-
-    def kept(name: str) -> str:
-        found[name] = read(name)
-        return found[name]
-
-    requirement_files(parse_spec(text, path, None).pip, path, kept)
-    return found
-
-
 def name_and_platform(parameters: t.Mapping[str, t.Any]) -> tuple[str, str]:
     """Return what names a build environment; the spec is read only where the name is not given."""
     name, origin = parameters["name"], parameters["spec"] or "name"

@@ -12,7 +12,12 @@ import dataclasses
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._builder import canonical
-from ansible_collections.airgap.conda.plugins.module_utils._builder.artifacts import Artifact, artifact, is_artifact
+from ansible_collections.airgap.conda.plugins.module_utils._builder.artifacts import (
+    NO_CHANNEL,
+    Artifact,
+    artifact,
+    is_artifact,
+)
 from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import (
     PUBLIC,
     Channels,
@@ -76,11 +81,12 @@ def question(
 
 def conda_package(record: t.Mapping[str, t.Any]) -> Package:
     """Read a package from conda's record of it (repodata or conda-meta)."""
+    known = record_channel(record) or NO_CHANNEL
     return Package(
         name=record["name"],
         version=record["version"],
         build=record.get("build") or "",
         # A directory of the builder's is nobody else's business.
-        channel=channel_name(canonical.channel(record_channel(record))),
+        channel="" if known == NO_CHANNEL else channel_name(canonical.channel(known)),
         licence=record.get("license") or "",
     )
