@@ -87,6 +87,7 @@ def test_settle(tmp_path: Path) -> None:
 
 # As conda 26.7 writes it.
 NOARCH = {
+    "url": "https://c.example/noarch/beta-2-0.conda",
     "name": "beta",
     "version": "2",
     "build": "0",
