@@ -50,11 +50,11 @@ def conda_meta(data: dict[str, t.Any], packed: t.Container[str], digests: Digest
         record["requested_spec"] = _spec(record["requested_spec"])
     if record.get("requested_specs"):
         record["requested_specs"] = [_spec(spec) for spec in record["requested_specs"]]
-    record["files"] = [path for path in record.get("files", ()) if path in packed]
+    record["files"] = sorted(path for path in record.get("files", ()) if path in packed)
     paths = record.get("paths_data") or {}
     if "paths" in paths:
         kept = [_stated_path(path, digests) for path in paths["paths"] if path["_path"] in packed]
-        record["paths_data"] = {**paths, "paths": kept}
+        record["paths_data"] = {**paths, "paths": sorted(kept, key=lambda path: str(path["_path"]))}
     return render_conda_meta(record)
 
 
