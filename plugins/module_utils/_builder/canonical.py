@@ -11,6 +11,7 @@ import json
 import re
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._builder.artifacts import SUBDIR
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import PLACEHOLDER
 from ansible_collections.airgap.conda.plugins.module_utils._model.renewal import Digests, render_conda_meta
 from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import without_credentials
@@ -81,7 +82,10 @@ def channel(url: str) -> str:
     if not url.startswith("file://"):
         return url
     parts = url.rstrip("/").split("/")
-    return "file:///" + "/".join(parts[-3:] if parts[-1].endswith((".conda", ".tar.bz2")) else parts[-1:])
+    if not parts[-1].endswith((".conda", ".tar.bz2")):
+        return f"file:///{parts[-1]}"
+    # A package by itself, and not in a channel, has nothing but its name.
+    return "file:///" + "/".join(parts[-3:] if SUBDIR.fullmatch(parts[-2]) else parts[-1:])
 
 
 def history(text: bytes) -> bytes:
