@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
-from ansible_collections.airgap.conda.plugins.module_utils._builder.build import Wanted, build
 from ansible_collections.airgap.conda.plugins.module_utils._builder.bundles import Bundled, Policy, Target, make_bundle
-from ansible_collections.airgap.conda.plugins.module_utils._builder.environments import BuildEnvironment
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 
 from world import channel
@@ -37,21 +35,21 @@ class Workshop:
     here: Path
 
     def environment(self, name: str, *dependencies: str, pip: Sequence[str] = ()) -> Path:
-        """Build an environment as module env does; its prefix.
-
-        In a process of its own: the solver is a child of it, and what makes a channel leaves threads behind.
-        """
-        words = json.dumps([str(self.here), name, channel.ensure(), dependencies, list(pip)])
+        """Build an environment with module env, without Ansible around it; its prefix."""
+        wanted: list[object] = [*dependencies, *([{"pip": list(pip)}] if pip else [])]
+        spec = json.dumps({"name": name, "channels": [channel.ensure()], "dependencies": wanted})
+        # JSON is YAML.
+        arguments = {"spec": "environment.yml", "content": spec, "workdir": str(self.here / "build")}
         done = subprocess.run(
-            [sys.executable, "-m", "world.carrying", words],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+            [sys.executable, "-m", "ansible_collections.airgap.conda.plugins.modules.env"],
+            input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
             capture_output=True,
             text=True,
             timeout=_TIMEOUT,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
-        return Path(done.stdout.strip())
+        assert done.returncode == 0, done.stdout + done.stderr
+        return Path(json.loads(done.stdout)["prefix"])
 
     def bundle(self, prefix: Path, policy: Policy | None = None, *, dist: str = "dist") -> Bundled:
         """Pack an environment as module bundle does."""
@@ -118,23 +116,3 @@ def carried(archive: Path, directory: Path) -> Path:
     done = conda_unpack(tree)
     assert done.returncode == 0, done.stderr
     return tree
-
-
-def _build(here: str, name: str, channels: str, dependencies: Sequence[str], requirements: Sequence[str]) -> str:
-    wanted = Wanted(
-        name=name,
-        platform=PLATFORM,
-        builder=PLATFORM,
-        channels=(channels,),
-        dependencies=tuple(dependencies),
-        requirements=tuple(requirements),
-        pip_args=(),
-        variables=(),
-        virtual_packages=(),
-        directory=here,
-    )
-    return build(wanted, BuildEnvironment(f"{here}/build", name, PLATFORM), Progress()).prefix or ""
-
-
-if __name__ == "__main__":
-    print(_build(*json.loads(sys.argv[1])))
