@@ -48,7 +48,7 @@ def shop() -> Iterator[Workshop]:
 @pytest.fixture
 def place(shop: Workshop, request: pytest.FixtureRequest) -> Path:
     """A directory of the test's own."""
-    directory = shop.here / request.node.name.replace("[", "-").strip("]")
+    directory = shop.here / str(request.node.name).replace("[", "-").strip("]")
     directory.mkdir()
     return directory
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from world import bundles, hard
 from world.carrying import carried, run
+from world.conda_package import PLACEHOLDER
 from world.controller import Controller, broken_promises
 from world.fleet import Fleet, Host
 
@@ -118,7 +119,7 @@ def _differs(what: str, found: object, expected: object) -> dict[str, object]:
 
 def strings(data: bytes, prefix: str = "") -> list[bytes]:
     """The strings of a binary, with the prefix for the placeholder; padding is none."""
-    changed = data.replace(hard.PLACEHOLDER.encode(), prefix.encode()) if prefix else data
+    changed = data.replace(PLACEHOLDER.encode(), prefix.encode()) if prefix else data
     return [string for string in changed.split(b"\0") if string]
 
 

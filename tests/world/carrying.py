@@ -72,7 +72,7 @@ class Workshop:
 def conda_pack(prefix: Path, archive: Path, *options: str) -> Done:
     """Run conda-pack itself, as it is installed beside the Python that runs the tests."""
     program = Path(sys.executable).with_name("conda-pack")
-    command = [program, "--quiet", "--force", "--prefix", prefix, "--output", archive, *options]
+    command: list[str | Path] = [program, "--quiet", "--force", "--prefix", prefix, "--output", archive, *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
 
 
