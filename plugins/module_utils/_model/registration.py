@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import typing as t
@@ -19,6 +20,8 @@ LINE = "line"
 DIRECTORY = "directory"
 
 _MADE = "Made by airgap.conda"
+#: Bytes of a name that every file system takes, less what is put behind it meanwhile.
+_NAME_MAX = 240
 
 
 class Mark(t.NamedTuple):
@@ -81,6 +84,8 @@ def _conda(order: Order, scope: Scope) -> t.Iterator[Mark]:
     directory = "/etc/conda/condarc.d" if scope.system else f"{scope.home}/.conda/condarc.d"
     # One name for one directory: /a/b and /a_b are two.
     name = "airgap" + order.envs_dir.replace("%", "%25").replace("_", "%5F").replace("/", "_")
+    if len(name.encode("utf-8", "surrogateescape")) > _NAME_MAX:
+        name = "airgap-" + hashlib.sha256(order.envs_dir.encode("utf-8", "surrogateescape")).hexdigest()
     first = own if scope.system else f"{scope.home}/.conda/envs"
     listed = dict.fromkeys((own, first, order.envs_dir))
     text = f"# {_MADE}; removed with the last environment in {order.envs_dir}.\nenvs_dirs:\n"

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import configparser
+import hashlib
 import json
 import shutil
 import subprocess
@@ -58,6 +59,13 @@ def order(envs_dir: str = "/srv/envs", **register: t.Any) -> Order:
             USER,
             "/home/ann/.conda/condarc.d/airgap_home_ann_.conda_envs.yml",
             ["/opt/conda/envs", "/home/ann/.conda/envs"],
+        ),
+        (
+            "/" + "d" * 250,
+            "/c",
+            SYSTEM,
+            f"/etc/conda/condarc.d/airgap-{hashlib.sha256(b'/' + b'd' * 250).hexdigest()}.yml",
+            ["/c/envs", "/" + "d" * 250],
         ),
         # Not the one of /a/b, nor of /a%5Fb.
         ("/a_b", "/c", SYSTEM, "/etc/conda/condarc.d/airgap_a%5Fb.yml", ["/c/envs", "/a_b"]),
