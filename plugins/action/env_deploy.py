@@ -13,6 +13,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.errors import 
 from ansible_collections.airgap.conda.plugins.module_utils._model.packages import Package
 from ansible_collections.airgap.conda.plugins.plugin_utils._action import AirgapAction
 from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle, Shelf, default_cache
+from ansible_collections.airgap.conda.plugins.plugin_utils._caller import caller
 from ansible_collections.airgap.conda.plugins.plugin_utils._outcome import Outcome
 from ansible_collections.airgap.conda.plugins.plugin_utils._sending import (
     remote_path,
@@ -106,6 +107,7 @@ def _check_kernel(environment: Fields, bundles: t.Iterable[Bundle]) -> None:
 def _order(environment: Fields, bundles: dict[str, Bundle]) -> Fields:
     """Return what the module is told: for a bundle its offers, for a name left out that of the bundle."""
     order = {key: value for key, value in environment.items() if key != "bundle"}
+    order["by"] = caller()
     if bundles:
         order["name"] = environment.get("name") or next(iter(bundles.values())).manifest.name
         order["offers"] = {platform: bundle.offer() for platform, bundle in bundles.items()}

@@ -10,16 +10,18 @@ from __future__ import annotations
 import os
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
-from ansible_collections.airgap.conda.plugins.module_utils._host.health import check_health
+from ansible_collections.airgap.conda.plugins.module_utils._host.health import check_before, check_health
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
 from ansible_collections.airgap.conda.plugins.module_utils._host.looking import View, verify_live
 from ansible_collections.airgap.conda.plugins.module_utils._host.making import make_generation
+from ansible_collections.airgap.conda.plugins.module_utils._host.recording import record_switch
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import generation_of, number_of, remove_tree
 from ansible_collections.airgap.conda.plugins.module_utils._host.switching import finish_switch, switch, sync
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError, DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Offer
 from ansible_collections.airgap.conda.plugins.module_utils._model.plan import Found
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header
+from ansible_collections.airgap.conda.plugins.module_utils._model.switches import DEPLOY, FOUND
 
 
 def recover(deployment: Deployment) -> list[str]:
@@ -55,6 +57,7 @@ def act(deployment: Deployment, view: View) -> bool:
         if not incoming.complete:
             return False
         _deploy(deployment, offer, incoming, view)
+        _record(deployment, view, DEPLOY)
         incoming.forget()
     else:
         if view.put or view.take:
@@ -62,6 +65,7 @@ def act(deployment: Deployment, view: View) -> bool:
         if view.unfinished and offer is not None:
             # The run that switched may not have come as far as this.
             check_health(deployment.order.prefix, deployment.order.health)
+            _record(deployment, view, FOUND)
             Incoming(deployment.store, offer).forget()
     _refresh_index(deployment, view)
     return True
@@ -77,17 +81,41 @@ def _deploy(deployment: Deployment, offer: Offer, incoming: Incoming, view: View
             # What arrived is damaged, or would be refused again.
             incoming.forget()
         raise
+    checked = _check_before(deployment, header)
     deployment.progress.say("switching")
     sync(deployment.store.root)
     switch(deployment.store.staging, deployment.order.prefix, deployment.store.aside)
     deployment.registrar.apply(deployment.wanted_marks())
-    try:
-        deployment.progress.say("checking health")
-        check_health(deployment.order.prefix, deployment.order.health)
-    except DeployError:
-        _switch_back(deployment, header, view.found.header)
-        raise
+    if not checked:
+        _check_after(deployment, header, view.found.header)
     _put_old_away(deployment, view.found)
+
+
+def _check_before(deployment: Deployment, header: Header) -> bool:
+    """Check the health of what is staged, where the host allows it; False where it has to be live for that."""
+    deployment.progress.say("checking health")
+    try:
+        return check_before(deployment.store.staging, deployment.order.prefix, deployment.order.health)
+    except DeployError as error:
+        remove_tree(deployment.store.staging)
+        deployment.store.forget(header.generation)
+        raise DeployError(f"{error}; nothing was switched") from None
+
+
+def _check_after(deployment: Deployment, header: Header, old: Header | None) -> None:
+    """Check the health of what is live now; where it fails, what was live before is so again."""
+    try:
+        check_health(deployment.order.prefix, deployment.order.health)
+    except DeployError as error:
+        _switch_back(deployment, header, old)
+        raise DeployError(f"{error}; what was live before is live again") from None
+
+
+def _record(deployment: Deployment, view: View, how: str) -> None:
+    """Record what is live now: the last that a run does, so that what is not recorded is not finished."""
+    before, live = view.found.header, deployment.store.live()
+    if live is not None:
+        record_switch(deployment.store, before.generation if before else "", live.generation, how, deployment.order.by)
 
 
 def _switch_back(deployment: Deployment, failed: Header, old: Header | None) -> None:

@@ -14,6 +14,7 @@ import typing as t
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import place_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
+from ansible_collections.airgap.conda.plugins.module_utils._host.recording import is_recorded
 from ansible_collections.airgap.conda.plugins.module_utils._host.registering import findings, is_there
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import Verified, verify
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import VERIFY_QUICK, Offer
@@ -73,7 +74,7 @@ def look(deployment: Deployment) -> View:
         tuple(deployment.registrar.surplus(wanted_here)),
         tuple(_findings(deployment, offer, plan, want)),
         verified.fresh_index,
-        _is_unfinished(deployment, plan),
+        _is_unfinished(deployment, plan, header),
     )
 
 
@@ -87,10 +88,12 @@ def verify_live(deployment: Deployment, header: Header | None) -> Verified:
     return verify(deployment.store, header.generation, depth, deployment.registered())
 
 
-def _is_unfinished(deployment: Deployment, plan: Plan) -> bool:
-    """Whether there is a tree beside the live one, or a stream that nothing awaits."""
+def _is_unfinished(deployment: Deployment, plan: Plan, header: Header | None) -> bool:
+    """Whether there is a tree beside the live one, a stream that nothing awaits, or a switch without its record."""
     store = deployment.store
     if os.path.lexists(store.staging) or os.path.lexists(store.aside):
+        return True
+    if header is not None and not is_recorded(store, header.generation):
         return True
     with contextlib.suppress(FileNotFoundError):
         return not plan.deploy and bool(os.listdir(store.path("incoming", "")))

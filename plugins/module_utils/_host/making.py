@@ -7,12 +7,12 @@
 
 from __future__ import annotations
 
-import time
 import zlib
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.bytecode import compile_bytecode, renew_bytecode
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
+from ansible_collections.airgap.conda.plugins.module_utils._host.recording import keep_health, now
 from ansible_collections.airgap.conda.plugins.module_utils._host.staging import Staging
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import remove_tree
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
@@ -45,7 +45,8 @@ def make_generation(deployment: Deployment, offer: Offer, want: Want, incoming: 
         bytecode=order.bytecode,
         uid=want.uid,
         gid=want.gid,
-        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        created=now(),
+        by=order.by,
     )
     entries = parse_files(_file_list(offer, incoming))
     staging = Staging(store.staging, order.prefix, want.uid, want.gid)
@@ -57,6 +58,7 @@ def make_generation(deployment: Deployment, offer: Offer, want: Want, incoming: 
     if order.bytecode:
         progress.say("compiling bytecode")
         compile_bytecode(staging, store.staging, order.prefix)
+    keep_health(store, header.generation, order.health)
     store.write_receipt(header, staging.items.values(), incoming.piece(MANIFEST_PIECE))
     store.write_index(header.generation, stat_index(store.staging))
     return header

@@ -6,7 +6,8 @@
 """The store: what airgap.conda keeps beside an environment, on the same file system.
 
 C(<envs_dir>/.airgap/<name>/) holds C(lock), C(incoming/) (parts as they arrive), C(staging/) (a tree being made),
-C(generations/<generation>/) (trees that were live), and for each generation C(receipts/), C(manifests/) and C(index/).
+C(generations/<generation>/) (trees that were live), and for each generation C(receipts/), C(manifests/), C(health/)
+(what must work in it) and C(index/). C(switches.jsonl) tells which of them became live when, and by whom.
 Which generation is live is written in the tree itself, so the switch changes both in one step. C(format) is the
 number of all this: of the names here, of C(registration.json) and of indexes. Receipts and manifests have their own.
 """
@@ -40,7 +41,7 @@ FORMAT = 1
 PATIENCE = 30
 
 _RETRY = 0.2
-_PARTS = ("receipts", "manifests", "index", "generations", "incoming")
+_PARTS = ("receipts", "manifests", "health", "index", "generations", "incoming")
 _GENERATION = re.compile(r"[0-9]{4,}-[0-9a-f]{12}")
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -57,6 +58,7 @@ class Store:
         self.aside = self.path("generations", "aside")
         self.format = os.path.join(self.root, "format")
         self.registration = os.path.join(self.root, "registration.json")
+        self.switches = os.path.join(self.root, "switches.jsonl")
 
     @property
     def exists(self) -> bool:
@@ -157,7 +159,7 @@ class Store:
 
     def forget(self, generation: str) -> None:
         """Remove all that is kept of *generation* but its tree."""
-        for part in ("receipts", "manifests", "index"):
+        for part in ("receipts", "manifests", "health", "index"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path(part, generation))
 
@@ -198,7 +200,7 @@ def _take(file: t.IO[str], prefix: str) -> None:
             time.sleep(_RETRY)
 
 
-def write_whole(path: str, chunks: t.Iterable[bytes]) -> None:
+def write_whole(path: str, chunks: t.Iterable[bytes], mode: int = 0o644) -> None:
     """Write *chunks* to *path*, durably and in one step."""
     temporary = f"{path}.new"
     with contextlib.suppress(FileNotFoundError):
@@ -209,7 +211,7 @@ def write_whole(path: str, chunks: t.Iterable[bytes]) -> None:
             file.write(chunk)
         file.flush()
         os.fsync(file.fileno())
-        os.fchmod(file.fileno(), 0o644)
+        os.fchmod(file.fileno(), mode)
     os.replace(temporary, path)
 
 

@@ -340,10 +340,30 @@ def test_an_unhealthy_first_deployment_leaves_nothing_live(site: Site, one: Tiny
     site.assert_settled(site.order(one))
 
 
+def no_view(*_arguments: t.Any) -> bool:
+    """Stands for what a host without rights to mount says; see test_view."""
+    return False
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a private view takes root; run the suite as root")
+def test_the_health_of_an_upgrade_is_checked_before_the_switch(site: Site, one: TinyBundle, two: TinyBundle) -> None:
+    site.present(one)
+    live = snapshot(site.prefix)
+    # The link that users have leads into the live tree, and for the check into the new one.
+    command = f"cat {site.home}/.local/bin/tool > {site.top}/checked; exit 3"
+    with pytest.raises(DeployError, match=r"^health: `cat .*` ended with 3: ; nothing was switched$"):
+        site.present(two, health={"commands": [command]})
+    assert snapshot(site.prefix) == live
+    assert b"2.0" in (site.top / "checked").read_bytes()
+    assert not site.run(site.order(one))["changed"]
+    site.assert_settled(site.order(one))
+
+
 @pytest.mark.parametrize("exchange", [True, False])
 def test_an_unhealthy_upgrade_leaves_the_old_generation_live(
     site: Site, one: TinyBundle, two: TinyBundle, monkeypatch: pytest.MonkeyPatch, exchange: bool
 ) -> None:
+    monkeypatch.setattr(acting, "check_before", no_view)
     if not exchange:
         monkeypatch.setattr(switching, "exchange", lambda _one, _other: False)
     site.present(one)
@@ -576,7 +596,9 @@ def test_a_repair_that_is_killed_anywhere_is_finished(site: Site, one: TinyBundl
         (making, "stat_index"),
         (acting, "sync"),
         (acting, "switch"),
+        (acting, "check_before"),
         (acting, "check_health"),
+        (acting, "_record"),
         (acting, "_put_old_away"),
         (acting, "_refresh_index"),
         (Registrar, "apply"),
@@ -606,6 +628,8 @@ def test_a_step_that_fails_leaves_old_or_new_and_the_next_run_finishes(
         raise error
 
     with monkeypatch.context() as patched:
+        if name == "check_health":
+            patched.setattr(acting, "check_before", no_view)
         patched.setattr(owner, name, fail)
         with pytest.raises(type(error)):
             site.run(site.order(two, register=REGISTER), parts=parts)
@@ -624,6 +648,7 @@ def test_health_is_checked_after_an_interrupted_switch_too(
     site: Site, one: TinyBundle, two: TinyBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.present(one)
+    monkeypatch.setattr(acting, "check_before", no_view)
     with monkeypatch.context() as patched:
         patched.setattr(acting, "check_health", lambda *_arguments: (never for never in "").throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
