@@ -9,41 +9,16 @@ from __future__ import annotations
 
 import os
 
+from ansible_collections.airgap.conda.plugins.module_utils._host.activating import activate, confirm
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
-from ansible_collections.airgap.conda.plugins.module_utils._host.health import check_before, check_health
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
 from ansible_collections.airgap.conda.plugins.module_utils._host.looking import View, verify_live
 from ansible_collections.airgap.conda.plugins.module_utils._host.making import make_generation
-from ansible_collections.airgap.conda.plugins.module_utils._host.recording import record_switch
-from ansible_collections.airgap.conda.plugins.module_utils._host.store import generation_of, number_of, remove_tree
-from ansible_collections.airgap.conda.plugins.module_utils._host.switching import finish_switch, switch, sync
-from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError, DeployError
+from ansible_collections.airgap.conda.plugins.module_utils._host.store import remove_tree
+from ansible_collections.airgap.conda.plugins.module_utils._host.switching import sync
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Offer
-from ansible_collections.airgap.conda.plugins.module_utils._model.plan import Found
-from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header
-from ansible_collections.airgap.conda.plugins.module_utils._model.switches import DEPLOY, FOUND
-
-
-def recover(deployment: Deployment) -> list[str]:
-    """Finish or clear what an interrupted run left; return what was found. The store is locked."""
-    said = finish_switch(deployment.store.staging, deployment.order.prefix, deployment.store.aside)
-    sentences = [said] if said else []
-    if os.path.lexists(deployment.store.staging):
-        sentences.append(_put_aside_or_remove(deployment))
-    return sentences
-
-
-def _put_aside_or_remove(deployment: Deployment) -> str:
-    """Decide about a tree found in staging: one that was live before is kept, one never live is removed."""
-    live = deployment.store.live()
-    generation = generation_of(deployment.store.staging)
-    if live and generation and number_of(generation) < number_of(live.generation):
-        os.rename(deployment.store.staging, deployment.store.path("generations", generation))
-        return f"generation {generation} was put aside, as an interrupted run had meant to"
-    remove_tree(deployment.store.staging)
-    if generation:
-        deployment.store.forget(generation)
-    return f"what an interrupted deployment of {deployment.order.prefix} left was removed"
+from ansible_collections.airgap.conda.plugins.module_utils._model.switches import DEPLOY
 
 
 def act(deployment: Deployment, view: View) -> bool:
@@ -53,93 +28,51 @@ def act(deployment: Deployment, view: View) -> bool:
         return True
     offer = deployment.offer()
     if view.plan.deploy and offer is not None:
-        incoming = Incoming(deployment.store, offer)
-        if not incoming.complete:
+        if not _deploy(deployment, offer, view):
             return False
-        _deploy(deployment, offer, incoming, view)
-        _record(deployment, view, DEPLOY)
-        incoming.forget()
     else:
         if view.put or view.take:
             deployment.registrar.apply(deployment.wanted_marks())
-        if view.unfinished and offer is not None:
-            # The run that switched may not have come as far as this.
-            check_health(deployment.order.prefix, deployment.order.health)
-            _record(deployment, view, FOUND)
-            Incoming(deployment.store, offer).forget()
+        confirm(deployment)
+    if offer is not None:
+        Incoming(deployment.store, offer).forget()
     _refresh_index(deployment, view)
     return True
 
 
-def _deploy(deployment: Deployment, offer: Offer, incoming: Incoming, view: View) -> None:
+def _deploy(deployment: Deployment, offer: Offer, view: View) -> bool:
+    """Make live what is wanted, of a generation that is kept or of what has arrived; False when that is not all."""
+    generation = view.plan.generation
+    if not generation:
+        incoming = Incoming(deployment.store, offer)
+        if not incoming.complete:
+            return False
+        generation = _make(deployment, offer, incoming, view)
+    old = view.found.header
+    repair = old is not None and old.content_id == offer.content_id
+    activate(deployment, generation, DEPLOY)
+    if old is not None and repair and not view.found.damage.unexpected:
+        remove_tree(deployment.store.tree(old.generation))
+        deployment.store.forget(old.generation)
+    return True
+
+
+def _make(deployment: Deployment, offer: Offer, incoming: Incoming, view: View) -> str:
+    """Make a new generation of what has arrived and put it beside those that are kept; return its name."""
+    store = deployment.store
     try:
-        want = deployment.want(offer, view.found.header)
-        header = make_generation(deployment, offer, want, incoming)
+        header = make_generation(deployment, offer, deployment.want(offer, view.found.header), incoming)
     except BaseException as error:
-        remove_tree(deployment.store.staging)
+        remove_tree(store.staging)
         if isinstance(error, AirgapError):
             # What arrived is damaged, or would be refused again.
             incoming.forget()
         raise
-    checked = _check_before(deployment, header)
-    deployment.progress.say("switching")
-    sync(deployment.store.root)
-    switch(deployment.store.staging, deployment.order.prefix, deployment.store.aside)
-    deployment.registrar.apply(deployment.wanted_marks())
-    if not checked:
-        _check_after(deployment, header, view.found.header)
-    _put_old_away(deployment, view.found)
-
-
-def _check_before(deployment: Deployment, header: Header) -> bool:
-    """Check the health of what is staged, where the host allows it; False where it has to be live for that."""
-    deployment.progress.say("checking health")
-    try:
-        return check_before(deployment.store.staging, deployment.order.prefix, deployment.order.health)
-    except DeployError as error:
-        remove_tree(deployment.store.staging)
-        deployment.store.forget(header.generation)
-        raise DeployError(f"{error}; nothing was switched") from None
-
-
-def _check_after(deployment: Deployment, header: Header, old: Header | None) -> None:
-    """Check the health of what is live now; where it fails, what was live before is so again."""
-    try:
-        check_health(deployment.order.prefix, deployment.order.health)
-    except DeployError as error:
-        _switch_back(deployment, header, old)
-        raise DeployError(f"{error}; what was live before is live again") from None
-
-
-def _record(deployment: Deployment, view: View, how: str) -> None:
-    """Record what is live now: the last that a run does, so that what is not recorded is not finished."""
-    before, live = view.found.header, deployment.store.live()
-    if live is not None:
-        record_switch(deployment.store, before.generation if before else "", live.generation, how, deployment.order.by)
-
-
-def _switch_back(deployment: Deployment, failed: Header, old: Header | None) -> None:
-    """Undo the switch: the old generation is live again, or nothing is, and the failed one is gone."""
-    if old is None:
-        deployment.registrar.apply(())
-        os.rename(deployment.order.prefix, deployment.store.staging)
-    else:
-        switch(deployment.store.staging, deployment.order.prefix, deployment.store.aside)
-    remove_tree(deployment.store.staging)
-    deployment.store.forget(failed.generation)
-
-
-def _put_old_away(deployment: Deployment, found: Found) -> None:
-    """Keep the generation that was live; one that was only repaired is kept if it holds what is not ours."""
-    old = found.header
-    if old is None:
-        return
-    offer = deployment.offer()
-    if offer is not None and old.content_id == offer.content_id and not found.damage.unexpected:
-        remove_tree(deployment.store.staging)
-        deployment.store.forget(old.generation)
-    else:
-        os.rename(deployment.store.staging, deployment.store.path("generations", old.generation))
+    # Whatever lies there is whole, after a loss of power too.
+    sync(store.root)
+    os.rename(store.staging, store.tree(header.generation))
+    incoming.forget()
+    return header.generation
 
 
 def _refresh_index(deployment: Deployment, view: View) -> None:
@@ -155,9 +88,10 @@ def _refresh_index(deployment: Deployment, view: View) -> None:
 
 
 def _remove(deployment: Deployment) -> None:
+    store = deployment.store
     deployment.registrar.apply(())
-    remove_tree(deployment.store.staging)
-    if os.path.lexists(deployment.order.prefix):
+    remove_tree(store.staging)
+    if os.path.lexists(store.prefix):
         # In one step, as nothing half-removed may be found at the path.
-        os.rename(deployment.order.prefix, deployment.store.staging)
-    deployment.store.remove()
+        os.rename(store.prefix, store.staging)
+    store.remove()

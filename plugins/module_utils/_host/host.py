@@ -12,9 +12,10 @@ import contextlib
 import json
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._host.acting import act, recover
+from ansible_collections.airgap.conda.plugins.module_utils._host.acting import act
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import host_facts
+from ansible_collections.airgap.conda.plugins.module_utils._host.generations import recover
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
 from ansible_collections.airgap.conda.plugins.module_utils._host.looking import View, look
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress

@@ -13,16 +13,20 @@ import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import place_of
+from ansible_collections.airgap.conda.plugins.module_utils._host.generations import homeless
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
 from ansible_collections.airgap.conda.plugins.module_utils._host.recording import is_recorded
 from ansible_collections.airgap.conda.plugins.module_utils._host.registering import findings, is_there
+from ansible_collections.airgap.conda.plugins.module_utils._host.store import generation_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import Verified, verify
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import VERIFY_QUICK, Offer
 from ansible_collections.airgap.conda.plugins.module_utils._model.plan import (
     Damage,
     Found,
     Plan,
     Want,
+    is_wanted,
     plan_absent,
     plan_present,
 )
@@ -66,6 +70,8 @@ def look(deployment: Deployment) -> View:
         return View(found, Plan(), (), (), (problem,), None)
     want = deployment.want(offer, header)
     plan = plan_present(deployment.order.prefix, want, found)
+    if plan.deploy:
+        plan = plan._replace(generation=_usable(deployment, want))
     wanted_here = deployment.wanted_marks()
     return View(
         found,
@@ -74,7 +80,7 @@ def look(deployment: Deployment) -> View:
         tuple(deployment.registrar.surplus(wanted_here)),
         tuple(_findings(deployment, offer, plan, want)),
         verified.fresh_index,
-        _is_unfinished(deployment, plan, header),
+        _is_unfinished(deployment, plan),
     )
 
 
@@ -85,15 +91,31 @@ def verify_live(deployment: Deployment, header: Header | None) -> Verified:
     order = deployment.order
     # Nothing is removed unseen.
     depth = VERIFY_QUICK if order.state == "absent" else order.verify
-    return verify(deployment.store, header.generation, depth, deployment.registered())
+    return verify(deployment.store, order.prefix, header.generation, depth, deployment.registered())
 
 
-def _is_unfinished(deployment: Deployment, plan: Plan, header: Header | None) -> bool:
-    """Whether there is a tree beside the live one, a stream that nothing awaits, or a switch without its record."""
+def _usable(deployment: Deployment, want: Want) -> str:
+    """Return a generation that is kept and just what is wanted, the newest of them; empty for none."""
+    store = deployment.store
+    for generation in reversed(store.kept()):
+        # What cannot be read is of no use, and in nobody's way.
+        with contextlib.suppress(BundleError):
+            if is_wanted(want, store.header(generation)) and _is_intact(deployment, generation):
+                return generation
+    return ""
+
+
+def _is_intact(deployment: Deployment, generation: str) -> bool:
+    store = deployment.store
+    return not any(verify(store, store.tree(generation), generation, VERIFY_QUICK).damage)
+
+
+def _is_unfinished(deployment: Deployment, plan: Plan) -> bool:
+    """Whether an interrupted run left a tree, a record, or a stream that nothing awaits."""
     store = deployment.store
     if os.path.lexists(store.staging) or os.path.lexists(store.aside):
         return True
-    if header is not None and not is_recorded(store, header.generation):
+    if homeless(deployment) or store.orphans() or not is_recorded(store, generation_of(store.prefix)):
         return True
     with contextlib.suppress(FileNotFoundError):
         return not plan.deploy and bool(os.listdir(store.path("incoming", "")))
@@ -109,8 +131,12 @@ def _view_absent(deployment: Deployment, found: Found) -> View:
 
 
 def _findings(deployment: Deployment, offer: Offer, plan: Plan, want: Want) -> t.Iterator[str]:
-    order = deployment.order
+    order, store = deployment.order, deployment.store
     yield from findings(order, deployment.scope)
+    live = store.live()
+    if live and live.generation in store.kept():
+        tree = store.tree(live.generation)
+        yield f"{order.prefix} and {tree} both say that they are generation {live.generation}; move one away by hand"
     if plan.deploy:
         missing = offer.size - Incoming(deployment.store, offer).received
         yield from preflight(offer.needs, missing, order.prefix, deployment.facts, place_of(order.envs_dir))

@@ -12,7 +12,7 @@ import zlib
 from ansible_collections.airgap.conda.plugins.module_utils._host.bytecode import compile_bytecode, renew_bytecode
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
-from ansible_collections.airgap.conda.plugins.module_utils._host.recording import keep_health, now
+from ansible_collections.airgap.conda.plugins.module_utils._host.recording import now
 from ansible_collections.airgap.conda.plugins.module_utils._host.staging import Staging
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import remove_tree
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
@@ -48,7 +48,8 @@ def make_generation(deployment: Deployment, offer: Offer, want: Want, incoming: 
         created=now(),
         by=order.by,
     )
-    entries = parse_files(_file_list(offer, incoming))
+    files = incoming.piece(FILES_PIECE)
+    entries = parse_files(_file_list(files, offer.content_id))
     staging = Staging(store.staging, order.prefix, want.uid, want.gid)
     with incoming.open(ARCHIVE_PIECE) as archive:
         staging.extract(entries, offer.carriers, offer.codec, archive, progress)
@@ -58,17 +59,16 @@ def make_generation(deployment: Deployment, offer: Offer, want: Want, incoming: 
     if order.bytecode:
         progress.say("compiling bytecode")
         compile_bytecode(staging, store.staging, order.prefix)
-    keep_health(store, header.generation, order.health)
-    store.write_receipt(header, staging.items.values(), incoming.piece(MANIFEST_PIECE))
+    store.write_receipt(header, staging.items.values(), incoming.piece(MANIFEST_PIECE), files)
     store.write_index(header.generation, stat_index(store.staging))
     return header
 
 
-def _file_list(offer: Offer, incoming: Incoming) -> bytes:
+def _file_list(packed: bytes, content_id: str) -> bytes:
     try:
-        files = zlib.decompress(incoming.piece(FILES_PIECE), wbits=31)
+        files = zlib.decompress(packed, wbits=31)
     except zlib.error as error:
         raise DeployError(f"the file list is damaged ({error}); copy the bundle again") from None
-    if content_id_of(files) != offer.content_id:
+    if content_id_of(files) != content_id:
         raise DeployError("the file list is not that of the content id; the bundle is damaged, copy it again")
     return files

@@ -64,5 +64,7 @@ def health_of(store: Store, generation: str) -> Health:
 
 def keep_health(store: Store, generation: str, health: Health) -> None:
     """Note what must work in *generation*; for its owner's eyes, as commands may tell more than they should."""
+    if health == health_of(store, generation):
+        return
     text = json.dumps(health._asdict(), sort_keys=True) + "\n"
     write_whole(store.path("health", generation), (text.encode("ascii"),), 0o600)

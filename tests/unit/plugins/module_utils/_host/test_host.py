@@ -14,8 +14,15 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.airgap.conda.plugins.module_utils._host import acting, deployment, making, switching
+from ansible_collections.airgap.conda.plugins.module_utils._host import (
+    acting,
+    activating,
+    deployment,
+    making,
+    switching,
+)
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import decoders
+from ansible_collections.airgap.conda.plugins.module_utils._host.recording import recorded_switches
 from ansible_collections.airgap.conda.plugins.module_utils._host.registering import Registrar
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
@@ -351,11 +358,11 @@ def test_the_health_of_an_upgrade_is_checked_before_the_switch(site: Site, one: 
     live = snapshot(site.prefix)
     # The link that users have leads into the live tree, and for the check into the new one.
     command = f"cat {site.home}/.local/bin/tool > {site.top}/checked; exit 3"
-    with pytest.raises(DeployError, match=r"^health: `cat .*` ended with 3: ; nothing was switched$"):
+    with pytest.raises(DeployError, match=r"^health: `cat .*` ended with 3: ; nothing was switched, and what failed "):
         site.present(two, health={"commands": [command]})
     assert snapshot(site.prefix) == live
     assert b"2.0" in (site.top / "checked").read_bytes()
-    assert not site.run(site.order(one))["changed"]
+    assert site.generations() == [f"0002-{two.manifest.content_id[:12]}"]
     site.assert_settled(site.order(one))
 
 
@@ -363,7 +370,7 @@ def test_the_health_of_an_upgrade_is_checked_before_the_switch(site: Site, one: 
 def test_an_unhealthy_upgrade_leaves_the_old_generation_live(
     site: Site, one: TinyBundle, two: TinyBundle, monkeypatch: pytest.MonkeyPatch, exchange: bool
 ) -> None:
-    monkeypatch.setattr(acting, "check_before", no_view)
+    monkeypatch.setattr(activating, "check_before", no_view)
     if not exchange:
         monkeypatch.setattr(switching, "exchange", lambda _one, _other: False)
     site.present(one)
@@ -371,10 +378,49 @@ def test_an_unhealthy_upgrade_leaves_the_old_generation_live(
     with pytest.raises(DeployError, match=r"^health: `tool \| grep .*` ended with 1"):
         site.present(two, health={"commands": ["tool | grep '^1[.]0'"]})
     assert snapshot(site.prefix) == live
-    assert site.generations() == []
-    # What was sent stays for another try until something else is wanted.
-    assert not site.run(site.order(one))["changed"]
+    failed = f"0002-{two.manifest.content_id[:12]}"
+    assert site.generations() == [failed]
+    assert site.store.failure(failed).startswith("health: `tool | grep")
     site.assert_settled(site.order(one))
+    # Another try needs nothing sent.
+    (result,) = site.present(two)
+    assert result["environments"][0]["generation"] == failed
+    assert site.store.failure(failed) == ""
+    site.assert_settled(site.order(two))
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_what_is_kept_becomes_live_again_without_being_sent(
+    site: Site, one: TinyBundle, two: TinyBundle, monkeypatch: pytest.MonkeyPatch, exchange: bool
+) -> None:
+    if not exchange:
+        monkeypatch.setattr(switching, "exchange", lambda _one, _other: False)
+    register = {"frozen": True}
+    for bundle in (one, two):
+        site.present(bundle, register=register)
+    for bundle, generation in ((one, "0001"), (two, "0002"), (one, "0001")):
+        (result,) = site.present(bundle, register=register)
+        assert result["changed"] and result["environments"][0]["generation"].startswith(f"{generation}-")
+        assert site.output() == f"{bundle.path.name} at {site.prefix}\n"
+        assert (site.prefix / "conda-meta/frozen").exists()
+        site.assert_settled(site.order(bundle, register=register))
+    assert [switch.generation[:4] for switch in recorded_switches(site.store)] == [
+        "0001",
+        "0002",
+        "0001",
+        "0002",
+        "0001",
+    ]
+
+
+def test_what_is_kept_and_damaged_is_made_anew(site: Site, one: TinyBundle, two: TinyBundle) -> None:
+    site.present(one)
+    site.present(two)
+    (kept,) = site.generations()
+    (Path(site.store.tree(kept)) / "bin/tool").write_text("broken")
+    result = site.present(one)[-1]
+    assert result["environments"][0]["generation"].startswith("0003-")
+    assert site.output() == f"1.0 at {site.prefix}\n"
 
 
 # --- several environments -------------------------------------------------------------------------------------------
@@ -595,12 +641,13 @@ def test_a_repair_that_is_killed_anywhere_is_finished(site: Site, one: TinyBundl
         (making, "renew_bytecode"),
         (making, "stat_index"),
         (acting, "sync"),
-        (acting, "switch"),
-        (acting, "check_before"),
-        (acting, "check_health"),
-        (acting, "_record"),
-        (acting, "_put_old_away"),
+        (acting, "activate"),
         (acting, "_refresh_index"),
+        (activating, "switch"),
+        (activating, "bring_home"),
+        (activating, "check_before"),
+        (activating, "check_health"),
+        (activating, "record_switch"),
         (Registrar, "apply"),
         (Store, "write_receipt"),
         (Store, "write_index"),
@@ -629,7 +676,7 @@ def test_a_step_that_fails_leaves_old_or_new_and_the_next_run_finishes(
 
     with monkeypatch.context() as patched:
         if name == "check_health":
-            patched.setattr(acting, "check_before", no_view)
+            patched.setattr(activating, "check_before", no_view)
         patched.setattr(owner, name, fail)
         with pytest.raises(type(error)):
             site.run(site.order(two, register=REGISTER), parts=parts)
@@ -648,15 +695,18 @@ def test_health_is_checked_after_an_interrupted_switch_too(
     site: Site, one: TinyBundle, two: TinyBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.present(one)
-    monkeypatch.setattr(acting, "check_before", no_view)
+    monkeypatch.setattr(activating, "check_before", no_view)
     with monkeypatch.context() as patched:
-        patched.setattr(acting, "check_health", lambda *_arguments: (never for never in "").throw(KeyboardInterrupt))
+        patched.setattr(
+            activating, "check_health", lambda *_arguments: (never for never in "").throw(KeyboardInterrupt)
+        )
         with pytest.raises(KeyboardInterrupt):
             site.present(two, health={"commands": ["tool | grep '^1[.]0'"]})
     assert site.output() == f"2.0 at {site.prefix}\n"
     for _again in range(2):
-        with pytest.raises(DeployError, match=r"^health: "):
+        with pytest.raises(DeployError, match=r"^health: .* is live again, and what failed is kept for inspection at "):
             site.present(two, health={"commands": ["tool | grep '^1[.]0'"]})
+        assert site.output() == f"1.0 at {site.prefix}\n"
     site.present(two, health={"commands": ["tool | grep '^2[.]0'"]})
     site.assert_settled(site.order(two))
 

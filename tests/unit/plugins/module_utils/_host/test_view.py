@@ -31,11 +31,7 @@ def trees(tmp_path: Path) -> t.Tuple[Path, Path]:
 def test_only_the_work_sees_the_tree_at_the_prefix(trees: t.Tuple[Path, Path]) -> None:
     staged, live = trees
     before = Path("/proc/self/mounts").read_text()
-
-    def look() -> None:
-        (live / "seen").write_text((live / "what").read_text())
-
-    assert in_view(str(staged), str(live), look)
+    assert in_view(str(staged), str(live), lambda: (live / "seen").write_text((live / "what").read_text()) and None)
     assert (staged / "seen").read_text() == "staged"
     assert sorted(path.name for path in live.iterdir()) == ["what"]
     assert Path("/proc/self/mounts").read_text() == before
@@ -47,7 +43,7 @@ def test_what_the_work_says_is_raised(trees: t.Tuple[Path, Path], error: Excepti
     def work() -> None:
         raise error
 
-    with pytest.raises(DeployError, match="no luck: \u00e9"):
+    with pytest.raises(DeployError, match=r"^no luck: \u00e9$"):
         in_view(str(trees[0]), str(trees[1]), work)
 
 
