@@ -18,7 +18,6 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.store import re
 from ansible_collections.airgap.conda.plugins.module_utils._host.switching import sync
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Offer
-from ansible_collections.airgap.conda.plugins.module_utils._model.switches import DEPLOY
 
 
 def act(deployment: Deployment, view: View) -> bool:
@@ -50,7 +49,7 @@ def _deploy(deployment: Deployment, offer: Offer, view: View) -> bool:
         generation = _make(deployment, offer, incoming, view)
     old = view.found.header
     repair = old is not None and old.content_id == offer.content_id
-    activate(deployment, generation, DEPLOY)
+    activate(deployment, generation)
     if old is not None and repair and not view.found.damage.unexpected:
         remove_tree(deployment.store.tree(old.generation))
         deployment.store.forget(old.generation)

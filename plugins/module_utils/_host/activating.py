@@ -23,24 +23,29 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.errors import 
 from ansible_collections.airgap.conda.plugins.module_utils._model.switches import FOUND
 
 
-def activate(deployment: Deployment, generation: str, how: str) -> None:
-    """Make *generation* live in the place of what is, unless it is not healthy. The store is locked.
-
-    *how*: as the record of switches has it.
-    """
-    store = deployment.store
-    header = store.live()
-    before = header.generation if header else ""
+def activate(deployment: Deployment, generation: str) -> None:
+    """Make *generation* live in the place of what is, unless it is not healthy. The store is locked."""
     # For who comes back to it.
-    keep_health(store, generation, deployment.order.health)
+    keep_health(deployment.store, generation, deployment.order.health)
     deployment.progress.say("checking health")
-    checked = _check_before(deployment, generation)
-    deployment.progress.say("switching")
-    _switch(deployment, generation)
-    if not checked:
-        _check_after(deployment, generation, before)
-    store.mark_failed(generation, "")
-    record_switch(store, before, generation, how, deployment.order.by)
+    if _check_before(deployment, generation):
+        make_live(deployment, generation)
+        return
+    before = _switch(deployment, generation)
+    _check_after(deployment, generation, before)
+    _record(deployment, generation, before)
+
+
+def make_live(deployment: Deployment, generation: str) -> None:
+    """Make *generation* live in the place of what is, whatever its health is. The store is locked."""
+    before = _switch(deployment, generation)
+    _record(deployment, generation, before)
+
+
+def _record(deployment: Deployment, generation: str, before: str) -> None:
+    """Write the last that a run writes: what is not recorded is not finished."""
+    deployment.store.mark_failed(generation, "")
+    record_switch(deployment.store, before, generation, deployment.order.how, deployment.order.by)
 
 
 def _check_before(deployment: Deployment, generation: str) -> bool:
@@ -80,11 +85,14 @@ def confirm(deployment: Deployment) -> None:
     record_switch(store, before, live, FOUND, "")
 
 
-def _switch(deployment: Deployment, generation: str) -> None:
-    store = deployment.store
+def _switch(deployment: Deployment, generation: str) -> str:
+    """Make *generation* live and register it; return what was live, empty for nothing."""
+    store, header = deployment.store, deployment.store.live()
+    deployment.progress.say("switching")
     switch(store.tree(generation), deployment.order.prefix, store.aside)
     bring_home(deployment)
     deployment.registrar.apply(deployment.wanted_marks())
+    return header.generation if header else ""
 
 
 def _took_back(deployment: Deployment, failed: str, before: str, error: DeployError) -> DeployError:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
+from ansible_collections.airgap.conda.plugins.module_utils._host.recording import is_recorded
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import generation_of, remove_tree
 from ansible_collections.airgap.conda.plugins.module_utils._host.switching import finish_switch
 
@@ -22,6 +23,14 @@ def homeless(deployment: Deployment) -> list[str]:
     trees = [os.path.join(directory, name) for name in sorted(os.listdir(directory))]
     # A name that is taken was written there by another.
     return [tree for tree in trees if generation_of(tree) and not os.path.lexists(_home(deployment, tree))]
+
+
+def is_unfinished(deployment: Deployment) -> bool:
+    """Whether an interrupted run left a tree, or a switch that is not recorded."""
+    store = deployment.store
+    if os.path.lexists(store.staging) or os.path.lexists(store.aside):
+        return True
+    return bool(homeless(deployment)) or not is_recorded(store, generation_of(store.prefix))
 
 
 def bring_home(deployment: Deployment) -> list[str]:

@@ -40,7 +40,7 @@ def inspect(envs_dirs: t.Iterable[str], names: t.Collection[str]) -> list[Fields
 
 def _stores(envs_dir: str) -> list[str]:
     if not envs_dir.startswith("/"):
-        raise DeployError(f"env_info_envs_dirs must be absolute paths of the host, not {envs_dir!r}")
+        raise DeployError(f"envs_dirs must be absolute paths of the host, not {envs_dir!r}")
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         return list(filter(NAME.fullmatch, os.listdir(os.path.join(envs_dir, ".airgap"))))
     return []

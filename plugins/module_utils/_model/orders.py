@@ -11,6 +11,7 @@ import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import NAME, Needs, Piece
+from ansible_collections.airgap.conda.plugins.module_utils._model.switches import DEPLOY
 
 #: How deep a live environment is looked at.
 VERIFY_RECEIPT = "receipt"
@@ -81,6 +82,8 @@ class Order(t.NamedTuple):
     register: Registration
     #: Who gives it, and where: C(user@controller).
     by: str = ""
+    #: What its switch is recorded as.
+    how: str = DEPLOY
 
     @property
     def prefix(self) -> str:
@@ -108,6 +111,7 @@ def parse_order(fields: t.Mapping[str, t.Any]) -> Order:
         health=parse_health(health),
         register=parse_registration(register),
         by=fields.get("by") or "",
+        how=fields.get("how") or DEPLOY,
     )
 
 

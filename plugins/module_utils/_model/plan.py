@@ -82,9 +82,9 @@ def _reasons(want: Want, header: Header, damage: Damage) -> t.Iterator[str]:
     if want.bytecode != header.bytecode:
         yield "compile bytecode" if want.bytecode else "leave out bytecode"
     if damage.missing:
-        yield f"put back {_some(damage.missing)} (missing)"
+        yield f"put back {some(damage.missing)} (missing)"
     if damage.modified:
-        yield f"put back {_some(damage.modified)} (modified)"
+        yield f"put back {some(damage.modified)} (modified)"
 
 
 def plan_absent(prefix: str, found: Found) -> Plan:
@@ -95,12 +95,13 @@ def plan_absent(prefix: str, found: Found) -> Plan:
         return Plan()
     if found.damage.unexpected:
         raise DeployError(
-            f"{prefix} holds files that airgap.conda did not deploy: {_some(found.damage.unexpected)};"
+            f"{prefix} holds files that airgap.conda did not deploy: {some(found.damage.unexpected)};"
             " it is not removed. Move them away, or uninstall what brought them"
         )
     return Plan(remove=True, actions=(f"remove {prefix} ({found.header.content_id[:12]})",))
 
 
-def _some(paths: t.Sequence[str]) -> str:
+def some(paths: t.Sequence[str]) -> str:
+    """Return the first of *paths* and how many more there are."""
     named = ", ".join(sorted(paths)[:NAMED])
     return named if len(paths) <= NAMED else f"{named} and {len(paths) - NAMED} more"
