@@ -20,7 +20,6 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.quarantine impo
 from ansible_collections.airgap.conda.plugins.module_utils._host.switching import sync
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Offer
-from ansible_collections.airgap.conda.plugins.module_utils._model.switches import DEPLOY
 
 
 def act(deployment: Deployment, view: View) -> bool:
@@ -55,10 +54,10 @@ def _deploy(deployment: Deployment, offer: Offer, view: View) -> bool:
         return False
     if view.plan.adopt:
         deployment.progress.say("recording what is there")
-        old = adopt(store)
+        old = adopt(store, deployment.order.by)
     if not generation:
         generation = _make(deployment, offer, incoming, view)
-    activate(deployment, generation, DEPLOY)
+    activate(deployment, generation)
     if old and not view.plan.adopt and view.found.damage.unexpected:
         rescue(store, old.generation)
     collect(store, surplus(deployment))

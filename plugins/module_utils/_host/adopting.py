@@ -28,8 +28,8 @@ def is_adoptable(prefix: str) -> bool:
     return os.path.isdir(prefix) and not os.path.islink(prefix) and not os.path.ismount(prefix)
 
 
-def adopt(store: Store) -> Header:
-    """Record what is at the prefix as generation zero, and let it say so; return its header.
+def adopt(store: Store, by: str) -> Header:
+    """Record what is at the prefix as generation zero, and let it say so, on behalf of *by*; return its header.
 
     One that was adopted before is recorded anew: it is its owner's, who may have changed it.
     """
@@ -45,8 +45,9 @@ def adopt(store: Store) -> Header:
         uid=status.st_uid,
         gid=status.st_gid,
         created=now(),
+        by=by,
     )
-    for line in render_receipt(header._replace(created=""), items):
+    for line in render_receipt(header._replace(created="", by=""), items):
         content.update(line)
     live = store.live()
     name = live.generation if live else f"0000-{content.hexdigest()[:12]}"

@@ -38,7 +38,7 @@ class Deployment:
         self.facts = facts
         self.progress = progress
         self.store = Store(order.envs_dir, order.name)
-        self.registrar = Registrar(self.store)
+        self.registrar = Registrar(self.store, order.register)
 
     @functools.cached_property
     def scope(self) -> Scope:

@@ -13,7 +13,7 @@ import typing as t
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.processes import running_from
 from ansible_collections.airgap.conda.plugins.module_utils._host.quarantine import rescue
-from ansible_collections.airgap.conda.plugins.module_utils._host.recording import recorded_switches
+from ansible_collections.airgap.conda.plugins.module_utils._host.recording import is_recorded, recorded_switches
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store, generation_of, remove_tree
 from ansible_collections.airgap.conda.plugins.module_utils._host.switching import finish_switch
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import Touched
@@ -29,6 +29,14 @@ def homeless(deployment: Deployment) -> list[str]:
     trees = [os.path.join(directory, name) for name in sorted(os.listdir(directory))]
     # A name that is taken was written there by another.
     return [tree for tree in trees if generation_of(tree) and not os.path.lexists(_home(deployment, tree))]
+
+
+def is_unfinished(deployment: Deployment) -> bool:
+    """Whether an interrupted run left a tree, or a switch that is not recorded."""
+    store = deployment.store
+    if os.path.lexists(store.staging) or os.path.lexists(store.aside):
+        return True
+    return bool(homeless(deployment)) or not is_recorded(store, generation_of(store.prefix))
 
 
 def bring_home(deployment: Deployment) -> list[str]:

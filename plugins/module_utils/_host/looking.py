@@ -15,11 +15,9 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.adopting import
 from ansible_collections.airgap.conda.plugins.module_utils._host.belongings import brought_by
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import place_of
-from ansible_collections.airgap.conda.plugins.module_utils._host.generations import homeless, surplus
+from ansible_collections.airgap.conda.plugins.module_utils._host.generations import is_unfinished, surplus
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
-from ansible_collections.airgap.conda.plugins.module_utils._host.recording import is_recorded
 from ansible_collections.airgap.conda.plugins.module_utils._host.registering import findings, is_there
-from ansible_collections.airgap.conda.plugins.module_utils._host.store import generation_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import Verified, verify
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import VERIFY_QUICK, Offer
@@ -121,9 +119,7 @@ def _is_intact(deployment: Deployment, generation: str) -> bool:
 def _is_unfinished(deployment: Deployment, plan: Plan) -> bool:
     """Whether an interrupted run left a tree, a record, or a stream that nothing awaits."""
     store = deployment.store
-    if os.path.lexists(store.staging) or os.path.lexists(store.aside):
-        return True
-    if homeless(deployment) or store.orphans() or not is_recorded(store, generation_of(store.prefix)):
+    if is_unfinished(deployment) or store.orphans():
         return True
     with contextlib.suppress(FileNotFoundError):
         return not plan.deploy and bool(os.listdir(store.path("incoming", "")))

@@ -69,6 +69,7 @@ def _make(deployment: Deployment, offer: Offer, staging: Staging, incoming: Inco
         uid=uid,
         gid=gid,
         created=now(),
+        by=order.by,
     )
     settled = _fill(deployment, offer, staging, incoming, entries)
     staging.add(GENERATION_MARKER, (header.generation + "\n").encode(), 0o644, EPOCH)

@@ -7,8 +7,8 @@
 
 C(<envs_dir>/.airgap/<name>/) holds C(lock), C(incoming/) (parts as they arrive), C(staging/) (a tree being made),
 C(generations/<generation>/) (whole trees that are not live), and for each generation C(receipts/), C(manifests/),
-C(files/) (the bundle's file list), C(index/), and C(failed/) with what its health check said. C(switches.jsonl) is the
-record of what was live when.
+C(files/) (the bundle's file list), C(health/) (what must work in it), C(index/), and C(failed/) with what its health
+check said. C(switches.jsonl) is the record of what was live when.
 Which generation is live is written in the tree itself, so the switch changes both in one step. C(format) is the
 number of all this: of the names here, of C(registration.json) and of indexes. Receipts and manifests have their own.
 """
@@ -47,7 +47,7 @@ _QUARANTINE = "quarantine"
 
 _RETRY = 0.2
 #: What is kept of each generation beside its tree.
-_RECORDS = ("receipts", "manifests", "files", "index", "failed")
+_RECORDS = ("receipts", "manifests", "files", "health", "index", "failed")
 _PARTS = (*_RECORDS, "generations", "incoming")
 _GENERATION = re.compile(r"[0-9]{4,}-[0-9a-f]{12}")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -266,7 +266,7 @@ def _take(file: t.IO[str], prefix: str) -> None:
             time.sleep(_RETRY)
 
 
-def write_whole(path: str, chunks: t.Iterable[bytes]) -> None:
+def write_whole(path: str, chunks: t.Iterable[bytes], mode: int = 0o644) -> None:
     """Write *chunks* to *path*, durably and in one step."""
     temporary = f"{path}.new"
     with contextlib.suppress(FileNotFoundError):
@@ -277,7 +277,7 @@ def write_whole(path: str, chunks: t.Iterable[bytes]) -> None:
             file.write(chunk)
         file.flush()
         os.fsync(file.fileno())
-        os.fchmod(file.fileno(), 0o644)
+        os.fchmod(file.fileno(), mode)
     os.replace(temporary, path)
 
 

@@ -11,6 +11,7 @@ import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import NAME, Needs, Piece
+from ansible_collections.airgap.conda.plugins.module_utils._model.switches import DEPLOY
 
 #: How deep a live environment is looked at.
 VERIFY_RECEIPT = "receipt"
@@ -103,6 +104,10 @@ class Order(t.NamedTuple):
     health: Health
     register: Registration
     keeping: Keeping = Keeping()
+    #: Who gives it, and where: C(user@controller).
+    by: str = ""
+    #: What its switch is recorded as.
+    how: str = DEPLOY
 
     @property
     def prefix(self) -> str:
@@ -127,18 +132,30 @@ def parse_order(fields: t.Mapping[str, t.Any]) -> Order:
         group=fields.get("group") or "",
         verify=fields["verify"],
         bytecode=fields["bytecode"],
-        health=Health(
-            tuple(health.get("imports") or ()), tuple(health.get("commands") or ()), float(health.get("timeout") or 60)
-        ),
-        register=Registration(
-            conda_root=_plain(register.get("conda_root") or "/opt/conda"),
-            users=tuple(register.get("users") or ()),
-            profile=bool(register.get("profile")),
-            commands=tuple(register.get("commands") or ()),
-            kernel=bool(register.get("kernel")),
-            frozen=bool(register.get("frozen")),
-        ),
+        health=parse_health(health),
+        register=parse_registration(register),
+        by=fields.get("by") or "",
+        how=fields.get("how") or DEPLOY,
         keeping=_keeping(fields),
+    )
+
+
+def parse_health(fields: t.Mapping[str, t.Any]) -> Health:
+    """Make the checks of a module's parameters, or of what was kept of them."""
+    return Health(
+        tuple(fields.get("imports") or ()), tuple(fields.get("commands") or ()), float(fields.get("timeout") or 60)
+    )
+
+
+def parse_registration(fields: t.Mapping[str, t.Any]) -> Registration:
+    """Make the registration of a module's parameters, or of what was kept of them."""
+    return Registration(
+        conda_root=_plain(fields.get("conda_root") or "/opt/conda"),
+        users=tuple(fields.get("users") or ()),
+        profile=bool(fields.get("profile")),
+        commands=tuple(fields.get("commands") or ()),
+        kernel=bool(fields.get("kernel")),
+        frozen=bool(fields.get("frozen")),
     )
 
 

@@ -133,9 +133,9 @@ def _reasons(want: Want, header: Header, damage: Damage = _NO_DAMAGE) -> t.Itera
     if want.bytecode != header.bytecode:
         yield "compile bytecode" if want.bytecode else "leave out bytecode"
     if damage.missing:
-        yield f"put back {_some(damage.missing)} (missing)"
+        yield f"put back {some(damage.missing)} (missing)"
     if damage.modified:
-        yield f"put back {_some(damage.modified)} (modified)"
+        yield f"put back {some(damage.modified)} (modified)"
 
 
 def plan_absent(prefix: str, found: Found, kept: t.Sequence[str] = (), keeping: Keeping = _KEEPING) -> Plan:
@@ -158,7 +158,8 @@ def plan_absent(prefix: str, found: Found, kept: t.Sequence[str] = (), keeping: 
     return Plan(remove=True, actions=tuple(actions))
 
 
-def _some(paths: t.Sequence[str]) -> str:
+def some(paths: t.Sequence[str]) -> str:
+    """Return the first of *paths* and how many more there are."""
     return _first(sorted(paths))
 
 

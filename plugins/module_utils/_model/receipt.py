@@ -51,6 +51,8 @@ class Header(t.NamedTuple):
     gid: int
     #: ISO 8601 UTC.
     created: str
+    #: Who ran Ansible, and where: C(user@controller).
+    by: str
 
 
 class Receipt(t.NamedTuple):

@@ -28,7 +28,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.recording impor
 from ansible_collections.airgap.conda.plugins.module_utils._host.registering import Registrar
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
-from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import verify
+from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import unexpected_of, verify
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import GENERATION_MARKER
 from ansible_collections.airgap.conda.plugins.module_utils._model.registration import Scope
@@ -249,7 +249,7 @@ def test_links_planted_in_the_tree_move_nothing_from_elsewhere(
     site.present(one)
     (site.prefix / "mine").mkdir()
     (site.prefix / "mine/data").write_text("mine")
-    real = quarantine.unexpected_of
+    real = unexpected_of
 
     def raced(*arguments: t.Any) -> t.List[str]:
         (live,) = Path(site.store.path("generations", "")).glob("*/mine")
@@ -521,10 +521,30 @@ def test_an_unhealthy_first_deployment_leaves_nothing_live(site: Site, one: Tiny
     site.assert_settled(site.order(one))
 
 
+def no_view(*_arguments: t.Any) -> bool:
+    """Stands for what a host without rights to mount says; see test_view."""
+    return False
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a private view takes root; run the suite as root")
+def test_the_health_of_an_upgrade_is_checked_before_the_switch(site: Site, one: TinyBundle, two: TinyBundle) -> None:
+    site.present(one)
+    live = snapshot(site.prefix)
+    # The link that users have leads into the live tree, and for the check into the new one.
+    command = f"cat {site.home}/.local/bin/tool > {site.top}/checked; exit 3"
+    with pytest.raises(DeployError, match=r"^health: `cat .*` ended with 3: ; nothing was switched, and what failed "):
+        site.present(two, health={"commands": [command]})
+    assert snapshot(site.prefix) == live
+    assert b"2.0" in (site.top / "checked").read_bytes()
+    assert site.generations() == [f"0002-{two.manifest.content_id[:12]}"]
+    site.assert_settled(site.order(one))
+
+
 @pytest.mark.parametrize("exchange", [True, False])
 def test_an_unhealthy_upgrade_leaves_the_old_generation_live(
     site: Site, one: TinyBundle, two: TinyBundle, monkeypatch: pytest.MonkeyPatch, exchange: bool
 ) -> None:
+    monkeypatch.setattr(activating, "check_before", no_view)
     if not exchange:
         monkeypatch.setattr(switching, "exchange", lambda _one, _other: False)
     site.present(one)
@@ -799,6 +819,7 @@ def test_a_repair_that_is_killed_anywhere_is_finished(site: Site, one: TinyBundl
         (acting, "_refresh_index"),
         (activating, "switch"),
         (activating, "bring_home"),
+        (activating, "check_before"),
         (activating, "check_health"),
         (activating, "record_switch"),
         (Registrar, "apply"),
@@ -828,6 +849,8 @@ def test_a_step_that_fails_leaves_old_or_new_and_the_next_run_finishes(
         raise error
 
     with monkeypatch.context() as patched:
+        if name == "check_health":
+            patched.setattr(activating, "check_before", no_view)
         patched.setattr(owner, name, fail)
         with pytest.raises(type(error)):
             site.run(site.order(two, register=REGISTER), parts=parts)
@@ -846,6 +869,7 @@ def test_health_is_checked_after_an_interrupted_switch_too(
     site: Site, one: TinyBundle, two: TinyBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.present(one)
+    monkeypatch.setattr(activating, "check_before", no_view)
     with monkeypatch.context() as patched:
         patched.setattr(
             activating, "check_health", lambda *_arguments: (never for never in "").throw(KeyboardInterrupt)

@@ -46,7 +46,7 @@ def store(tmp_path: Path) -> Store:
     staging.adopt_directory("lib/__pycache__")
     staging.adopt("lib/__pycache__/x.cpython-311.pyc", 0o644)
     store.write_receipt(
-        Header(GENERATION, "0" * 64, "ml", store.prefix, True, *ids, ""), staging.items.values(), b"{}", b""
+        Header(GENERATION, "0" * 64, "ml", store.prefix, True, *ids, "", ""), staging.items.values(), b"{}", b""
     )
     store.write_index(GENERATION, stat_index(store.prefix))
     return store

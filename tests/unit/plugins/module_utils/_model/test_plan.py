@@ -22,7 +22,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import
 from ansible_collections.airgap.conda.plugins.module_utils._model.switches import Switch
 
 OLD, NEW = "0" * 64, "1" * 64
-HEADER = Header("0001-000000000000", OLD, "ml", "/envs/ml", True, 0, 0, "2026-11-22T10:00:00Z")
+HEADER = Header("0001-000000000000", OLD, "ml", "/envs/ml", True, 0, 0, "2026-11-22T10:00:00Z", "")
 WANT = Want(OLD, True, 0, 0)
 NOTHING = Found(False, None)
 LIVE = Found(True, HEADER)
