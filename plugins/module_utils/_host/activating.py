@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
-from ansible_collections.airgap.conda.plugins.module_utils._host.generations import bring_home
+from ansible_collections.airgap.conda.plugins.module_utils._host.generations import bring_home, drop_failed
 from ansible_collections.airgap.conda.plugins.module_utils._host.health import check_before, check_health
 from ansible_collections.airgap.conda.plugins.module_utils._host.recording import (
     is_recorded,
@@ -55,6 +55,7 @@ def _check_before(deployment: Deployment, generation: str) -> bool:
         return check_before(store.tree(generation), deployment.order.prefix, deployment.order.health)
     except DeployError as error:
         store.mark_failed(generation, str(error))
+        drop_failed(deployment, generation)
         raise DeployError(
             f"{error}; nothing was switched, and what failed is kept for inspection at {store.tree(generation)}"
         ) from None
@@ -106,4 +107,5 @@ def _took_back(deployment: Deployment, failed: str, before: str, error: DeployEr
         os.rename(prefix, store.tree(failed))
         now = "nothing is live"
     store.mark_failed(failed, str(error))
+    drop_failed(deployment, failed)
     return DeployError(f"{error}; {now}, and what failed is kept for inspection at {store.tree(failed)}")

@@ -11,9 +11,11 @@ import contextlib
 import os
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._host.adopting import is_adoptable
+from ansible_collections.airgap.conda.plugins.module_utils._host.belongings import brought_by
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import place_of
-from ansible_collections.airgap.conda.plugins.module_utils._host.generations import is_unfinished
+from ansible_collections.airgap.conda.plugins.module_utils._host.generations import is_unfinished, surplus
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
 from ansible_collections.airgap.conda.plugins.module_utils._host.registering import findings, is_there
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import Verified, verify
@@ -46,19 +48,24 @@ class View(t.NamedTuple):
     fresh_index: t.Optional[bytes]
     #: Whether an interrupted run left something to be ended.
     unfinished: bool = False
+    #: Generations that are kept no more.
+    surplus: t.Tuple[str, ...] = ()
 
     @property
     def actions(self) -> list[str]:
         """Return what is to be done, in sentences."""
         registering = [mark.sentence for mark in self.put] + [f"take away {mark.path}" for mark in self.take]
-        return [*self.plan.actions, *registering]
+        removing = [f"remove generation {generation}, which is kept no more" for generation in self.surplus]
+        return [*self.plan.actions, *registering, *removing]
 
 
 def look(deployment: Deployment) -> View:
     """Return what is on the host and what shall be done."""
     header = deployment.store.live()
     verified = verify_live(deployment, header)
-    found = Found(os.path.lexists(deployment.order.prefix), header, verified.damage)
+    prefix, keeping = deployment.order.prefix, deployment.order.keeping
+    brought = brought_by(prefix, verified.damage.unexpected)
+    found = Found(os.path.lexists(prefix), header, verified.damage, is_adoptable(prefix), tuple(brought))
     if deployment.order.state == "absent":
         return _view_absent(deployment, found)
     offer = deployment.offer()
@@ -67,7 +74,7 @@ def look(deployment: Deployment) -> View:
         problem = f"there is no bundle for {deployment.facts.platform}, only for {wanted}"
         return View(found, Plan(), (), (), (problem,), None)
     want = deployment.want(offer, header)
-    plan = plan_present(deployment.order.prefix, want, found)
+    plan = plan_present(prefix, want, found, keeping)
     if plan.deploy:
         plan = plan._replace(generation=_usable(deployment, want))
     wanted_here = deployment.wanted_marks()
@@ -79,6 +86,7 @@ def look(deployment: Deployment) -> View:
         tuple(_findings(deployment, offer, plan, want)),
         verified.fresh_index,
         _is_unfinished(deployment, plan),
+        () if plan.deploy else tuple(surplus(deployment)),
     )
 
 
@@ -120,7 +128,7 @@ def _is_unfinished(deployment: Deployment, plan: Plan) -> bool:
 
 def _view_absent(deployment: Deployment, found: Found) -> View:
     prefix = deployment.order.prefix
-    plan = plan_absent(prefix, found)
+    plan = plan_absent(prefix, found, deployment.store.kept(), deployment.order.keeping)
     if not plan.remove and deployment.store.exists:
         plan = Plan(remove=True, actions=(f"remove what is kept of {prefix}",))
     return View(found, plan, (), tuple(filter(is_there, deployment.registrar.recorded())), (), None)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.activating import activate, confirm, make_live
@@ -27,7 +28,11 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.store import St
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import verify
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.generations import Kept, choose
-from ansible_collections.airgap.conda.plugins.module_utils._model.orders import VERIFY_QUICK, parse_order
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
+    UNEXPECTED_KEEP,
+    VERIFY_QUICK,
+    parse_order,
+)
 from ansible_collections.airgap.conda.plugins.module_utils._model.plan import some
 from ansible_collections.airgap.conda.plugins.module_utils._model.switches import ROLLBACK
 
@@ -85,6 +90,9 @@ class Rollback:
             "register": Registrar(self.store).record().register._asdict(),
             "by": self._request.get("by"),
             "how": ROLLBACK,
+            # Who goes back wants nothing to go.
+            "keep": sys.maxsize,
+            "on_unexpected": UNEXPECTED_KEEP,
         }
 
     def damaged(self) -> list[str]:

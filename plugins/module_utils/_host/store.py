@@ -19,10 +19,10 @@ import contextlib
 import fcntl
 import os
 import re
-import shutil
 import time
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._host.tree import Touched
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError, DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import GENERATION_MARKER
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import check_format
@@ -30,6 +30,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import
     Header,
     Item,
     Receipt,
+    number_of,
     parse_header,
     parse_receipt,
     render_receipt,
@@ -41,11 +42,15 @@ FORMAT = 1
 #: Seconds to wait for another run on this environment.
 PATIENCE = 30
 
+#: What stays when all else is removed: it is the users'.
+_QUARANTINE = "quarantine"
+
 _RETRY = 0.2
 #: What is kept of each generation beside its tree.
 _RECORDS = ("receipts", "manifests", "files", "health", "index", "failed")
 _PARTS = (*_RECORDS, "generations", "incoming")
 _GENERATION = re.compile(r"[0-9]{4,}-[0-9a-f]{12}")
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -61,13 +66,16 @@ class Store:
         self.aside = self.path("generations", "aside")
         self.format = os.path.join(self.root, "format")
         self.registration = os.path.join(self.root, "registration.json")
+        self.quarantine = os.path.join(self.root, _QUARANTINE)
         self.switches = os.path.join(self.root, "switches.jsonl")
 
     @property
     def exists(self) -> bool:
         """Whether there is anything to remove: the store, or the directory of stores that a killed removal left."""
         with contextlib.suppress(FileNotFoundError):
-            return os.path.isdir(self.root) or not os.listdir(self.top)
+            return os.listdir(self.root) != [_QUARANTINE]
+        with contextlib.suppress(FileNotFoundError):
+            return not os.listdir(self.top)
         return False
 
     def path(self, part: str, name: str) -> str:
@@ -176,14 +184,23 @@ class Store:
         return f"{max(map(number_of, self._names('receipts')), default=0) + 1:04d}-{content_id[:12]}"
 
     def write_receipt(self, header: Header, items: t.Iterable[Item], manifest: bytes, files: bytes) -> None:
-        """Record a generation, for good."""
-        write_whole(self.path("manifests", header.generation), (manifest,))
-        write_whole(self.path("files", header.generation), (files,))
+        """Record a generation, for good; one that is of no bundle has neither *manifest* nor *files*."""
+        for part, data in (("manifests", manifest), ("files", files)):
+            if data:
+                write_whole(self.path(part, header.generation), (data,))
         write_whole(self.path("receipts", header.generation), render_receipt(header, items))
 
     def write_index(self, generation: str, index: bytes) -> None:
         """Replace the stat index of *generation*."""
         write_whole(self.path("index", generation), (index,))
+
+    def renew_indexes(self, touched: Touched) -> None:
+        """Let the stat index of each generation that shares files which were *touched* be true again."""
+        for generation in self._names("index"):
+            index = self.index(generation)
+            renewed = touched.renewed(index)
+            if renewed != index:
+                self.write_index(generation, renewed)
 
     def failure(self, generation: str) -> str:
         """Return what the health check said against *generation*, empty for nothing."""
@@ -215,15 +232,13 @@ class Store:
                 os.unlink(self.path(part, generation))
 
     def remove(self) -> None:
-        """Remove the store, and the directory of stores when it was the last."""
-        remove_tree(self.root)
-        with contextlib.suppress(OSError):
-            os.rmdir(self.top)
-
-
-def number_of(generation: str) -> int:
-    """Return the number of *generation*, which grows from one to the next."""
-    return int(generation.partition("-")[0])
+        """Remove the store but its quarantine, and the directory of stores when it was the last."""
+        for name in os.listdir(self.root):
+            if name != _QUARANTINE:
+                remove_tree(os.path.join(self.root, name))
+        for directory in (self.root, self.top):
+            with contextlib.suppress(OSError):
+                os.rmdir(directory)
 
 
 def generation_of(tree: str) -> str:
@@ -266,16 +281,40 @@ def write_whole(path: str, chunks: t.Iterable[bytes], mode: int = 0o644) -> None
     os.replace(temporary, path)
 
 
-def remove_tree(path: str) -> None:
-    """Remove the tree at *path*, directories without write permission included; nothing when there is none."""
+def remove_tree(path: str, touched: Touched | None = None) -> None:
+    """Remove the tree at *path*, directories without write permission included; nothing when there is none.
+
+    *touched* takes note of files that have other names elsewhere.
+    """
     try:
         if os.path.islink(path) or os.path.isfile(path):
             os.unlink(path)
         elif os.path.lexists(path):
             _open_up(path)
-            shutil.rmtree(path)
+            directory = os.open(path, _DIRECTORY)
+            try:
+                _remove_below(directory, touched or Touched())
+            finally:
+                os.close(directory)
+            os.rmdir(path)
     except OSError as error:
         raise DeployError(f"cannot remove {path}: {error.strerror}; remove it by hand and run again") from None
+
+
+def _remove_below(directory: int, touched: Touched) -> None:
+    """Remove all that is in the open *directory*."""
+    with os.scandir(directory) as listing:
+        found = [(item.name, item.is_dir(follow_symlinks=False)) for item in listing]
+    for name, is_directory in found:
+        if not is_directory:
+            touched.unlink(name, directory)
+            continue
+        inner = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+        try:
+            _remove_below(inner, touched)
+        finally:
+            os.close(inner)
+        os.rmdir(name, dir_fd=directory)
 
 
 def _open_up(directory: str) -> None:

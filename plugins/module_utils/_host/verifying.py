@@ -70,21 +70,21 @@ def compare(
         if stats is None:
             if not item.derived:
                 missing.append(path)
-        elif stats != known.get(path) and not _is_as_recorded(os.path.join(prefix, path), item, stats):
+        elif stats != known.get(path) and not is_as_recorded(os.path.join(prefix, path), item, stats):
             modified.append(path)
-    unexpected = [path for path in found if path not in items and path not in registered and not _is_cache(path, found)]
-    return Damage(tuple(missing), tuple(modified), tuple(unexpected))
+    return Damage(tuple(missing), tuple(modified), tuple(unexpected_of(items, found, registered)))
 
 
-def _is_cache(path: str, found: t.Mapping[str, Stats]) -> bool:
-    """Whether *path* is bytecode that Python made of a source beside it, or the directory of such."""
-    if path.rpartition("/")[2] == "__pycache__":
-        return stat.S_ISDIR(found[path][0])
-    source = source_of_bytecode(path)
-    return source is not None and source in found
+def unexpected_of(
+    items: t.Mapping[str, Item], found: t.Mapping[str, Stats], registered: t.Container[str] = ()
+) -> list[str]:
+    """Return what is *found* and of no receipt but directories and bytecode, with which nothing is lost."""
+    strange = [path for path in found if path not in items and path not in registered]
+    return [path for path in strange if not stat.S_ISDIR(found[path][0]) and source_of_bytecode(path) is None]
 
 
-def _is_as_recorded(path: str, item: Item, stats: Stats) -> bool:
+def is_as_recorded(path: str, item: Item, stats: Stats) -> bool:
+    """Whether what is at *path*, and has these *stats*, is what the receipt says."""
     mode, uid, gid = stats[:3]
     if (uid, gid) != (item.uid, item.gid):
         return False

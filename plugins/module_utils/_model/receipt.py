@@ -62,6 +62,11 @@ class Receipt(t.NamedTuple):
     items: t.Dict[str, Item]
 
 
+def number_of(generation: str) -> int:
+    """Return the number of *generation*, which grows from one to the next; that of one that was adopted is 0."""
+    return int(generation.partition("-")[0])
+
+
 def render_receipt(header: Header, items: t.Iterable[Item]) -> t.Iterator[bytes]:
     """Yield the lines of a receipt."""
     fields = {"format": FORMAT, "columns": Item._fields, **header._asdict()}
