@@ -100,8 +100,9 @@ def test_users_never_meet_a_generation_that_is_not_healthy(
 ) -> None:
     controller.rollout(earlier)
     # Notes what users see while the check sees the new one.
-    command = "python -c 'import pandas; print(pandas.__version__)'; cat /proc/1/root%s/conda-meta/airgap-generation; exit 3"
-    health = json.dumps({"env_deploy_health": {"commands": [command % PREFIX]}})
+    seen = "python -c 'import pandas; print(pandas.__version__)'"
+    command = f"{seen}; cat /proc/1/root{PREFIX}/conda-meta/airgap-generation; exit 3"
+    health = json.dumps({"env_deploy_health": {"commands": [command]}})
     failed = controller.rollout(example, "-e", health)
     assert failed.rc != 0, failed.output
     for host in fleet.hosts:
@@ -124,7 +125,8 @@ def test_a_plain_users_unhealthy_generation_is_switched_back(
     assert failed.rc != 0 and "no luck; generation 0001-" in failed.output, failed.output
     host = fleet.host("host2")
     assert broken_promises(host, "/home/plain/envs/my_env") == {}
-    assert "1.5.2" in host.run("/home/plain/envs/my_env/bin/python -c 'import pandas; print(pandas.__version__)'").stdout
+    python = "/home/plain/envs/my_env/bin/python"
+    assert "1.5.2" in host.run(f"{python} -c 'import pandas; print(pandas.__version__)'").stdout
     host.run("rm -rf /home/plain/envs /home/plain/.conda")
 
 
@@ -132,7 +134,8 @@ def test_the_rollout_stops_at_the_canary(
     fleet: Fleet, controller: Controller, earlier: Path, example: Path, tmp_path: Path
 ) -> None:
     controller.rollout(earlier)
-    untouched = [host.run("find /opt/conda /etc/conda | sort | xargs stat -c '%n %i %Z'").stdout for host in fleet.hosts]
+    look = "find /opt/conda /etc/conda | sort | xargs stat -c '%n %i %Z'"
+    untouched = [host.run(look).stdout for host in fleet.hosts]
     (tmp_path / "canary.yml").write_text(
         "- name: Roll out, one host first\n"
         "  hosts: all\n"
@@ -150,7 +153,7 @@ def test_the_rollout_stops_at_the_canary(
     assert stopped.rc != 0 and set(stopped.recap) == {"host1"}, stopped.output
     assert stopped.recap["host1"]["failed"] == 1
     for host, before in list(zip(fleet.hosts, untouched, strict=True))[1:]:
-        assert host.run("find /opt/conda /etc/conda | sort | xargs stat -c '%n %i %Z'").stdout == before
+        assert host.run(look).stdout == before
     assert [pandas(host) for host in fleet.hosts] == ["1.5.2"] * 3
 
 
@@ -161,7 +164,7 @@ def test_what_runs_from_an_old_generation_keeps_its_files_and_is_told(
     host = fleet.host("host2")
     started = host.run(
         "cd /; setsid /opt/conda/envs/my_env/bin/python -c"
-        ' \'import sys, time, pandas; time.sleep(120) or print("secret")\' >/dev/null 2>&1 & echo $!'
+        " 'import sys, time, pandas; time.sleep(120) or print(\"secret\")' >/dev/null 2>&1 & echo $!"
     )
     pid = int(started.stdout)
     try:
