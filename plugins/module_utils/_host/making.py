@@ -15,6 +15,7 @@ import zlib
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.bytecode import compile_bytecode, renew_bytecode
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
+from ansible_collections.airgap.conda.plugins.module_utils._host.facts import place_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
 from ansible_collections.airgap.conda.plugins.module_utils._host.recording import now
 from ansible_collections.airgap.conda.plugins.module_utils._host.sharing import Sharing, find_base
@@ -36,6 +37,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.orders import 
     Offer,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._model.plan import Want
+from ansible_collections.airgap.conda.plugins.module_utils._model.preflight import shortage
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header
 
 
@@ -94,7 +96,12 @@ def _fill(
         sharing = Sharing(base, staging, order.keeping.share)
         sharing.give(entries)
         settled = sharing.give_bytecode(entries) if order.bytecode else settled
-    if any(entry.path not in staging.given for entry in entries):
+    own = [entry for entry in entries if entry.path not in staging.given]
+    # What has arrived is here already, and only what is shared was not counted before.
+    short = shortage(sum(entry.size for entry in own), place_of(order.envs_dir))
+    if short:
+        raise DeployError(short)
+    if own:
         with incoming.open(ARCHIVE_PIECE) as archive:
             staging.extract(entries, offer.carriers, offer.codec, archive, deployment.progress)
     renew_bytecode(staging, store.staging, order.prefix, entries)
