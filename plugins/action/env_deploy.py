@@ -66,11 +66,9 @@ class ActionModule(AirgapAction):
             raise DeployError(
                 f"environment {environment.get('name') or ''} has no bundle; name its directory (env_deploy_bundle)"
             )
-        paths = given if isinstance(given, dict) else {"": given}
-        found = {platform: shelf.bundle(self.caller_path(path)) for platform, path in paths.items()}
-        _check_platforms(found)
+        found = shelf.by_platform(given, self.caller_path)
         _check_kernel(environment, found.values())
-        return {bundle.manifest.needs.platform: bundle for bundle in found.values()}
+        return found
 
     def _send(self, awaited: Fields, bundles: t.Sequence[dict[str, Bundle]]) -> Fields:
         bundle = next(each for group in bundles for each in group.values() if each.stream == awaited["stream"])
@@ -81,14 +79,6 @@ class ActionModule(AirgapAction):
         part = send_part(self, bundle, awaited["offset"], remote)
         self._fixup_perms2((os.path.dirname(remote), remote), execute=False)
         return part
-
-
-def _check_platforms(bundles: dict[str, Bundle]) -> None:
-    """Raise C(DeployError) where the inventory and a bundle's manifest are of two minds."""
-    for platform, bundle in bundles.items():
-        actual = bundle.manifest.needs.platform
-        if platform and platform != actual:
-            raise DeployError(f"{bundle.directory} is for {actual}, and named as the bundle for {platform}")
 
 
 def _check_kernel(environment: Fields, bundles: t.Iterable[Bundle]) -> None:

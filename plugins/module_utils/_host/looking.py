@@ -84,7 +84,7 @@ def verify_live(deployment: Deployment, header: Header | None) -> Verified:
     order = deployment.order
     # Nothing is removed unseen.
     depth = VERIFY_QUICK if order.state == "absent" else order.verify
-    return verify(deployment.store, header.generation, depth, deployment.registered())
+    return verify(deployment.store, order.prefix, header.generation, depth, deployment.registered())
 
 
 def _is_unfinished(deployment: Deployment, plan: Plan) -> bool:

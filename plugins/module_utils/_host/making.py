@@ -13,6 +13,7 @@ import zlib
 from ansible_collections.airgap.conda.plugins.module_utils._host.bytecode import compile_bytecode, renew_bytecode
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
+from ansible_collections.airgap.conda.plugins.module_utils._host.owning import claims_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.staging import Staging
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import remove_tree
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
@@ -29,6 +30,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.orders import 
     MANIFEST_PIECE,
     Offer,
 )
+from ansible_collections.airgap.conda.plugins.module_utils._model.ownership import Ownership
 from ansible_collections.airgap.conda.plugins.module_utils._model.plan import Want
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header
 
@@ -57,6 +59,7 @@ def make_generation(deployment: Deployment, offer: Offer, want: Want, incoming: 
     if order.bytecode:
         progress.say("compiling bytecode")
         compile_bytecode(staging, store.staging, order.prefix)
+    staging.note_packages(Ownership(claims_of(store.staging)))
     store.write_receipt(header, staging.items.values(), incoming.piece(MANIFEST_PIECE))
     store.write_index(header.generation, stat_index(store.staging))
     return header

@@ -13,7 +13,6 @@ import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._model.ownership import (
     Claim,
-    Ownership,
     conda_claim,
     wheel_claim,
 )
@@ -22,26 +21,26 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.ownership impo
 _RECORD_MAX = 64 << 20
 
 
-def ownership_of(prefix: str) -> Ownership:
-    """Return which package owns which path of the tree at *prefix*; records that cannot be read claim nothing."""
-    return Ownership([*_conda_claims(prefix), *_wheel_claims(prefix)])
+def claims_of(root: str) -> list[Claim]:
+    """Return what the records in the tree at *root* say; those that cannot be read claim nothing."""
+    return [*_conda_claims(root), *_wheel_claims(root)]
 
 
-def _conda_claims(prefix: str) -> t.Iterator[Claim]:
-    for name in _names(os.path.join(prefix, "conda-meta")):
+def _conda_claims(root: str) -> t.Iterator[Claim]:
+    for name in _names(os.path.join(root, "conda-meta")):
         if name.endswith(".json"):
             path = f"conda-meta/{name}"
-            claim = conda_claim(path, _text(os.path.join(prefix, path)))
+            claim = conda_claim(path, _text(os.path.join(root, path)))
             if claim:
                 yield claim
 
 
-def _wheel_claims(prefix: str) -> t.Iterator[Claim]:
-    for library in _names(os.path.join(prefix, "lib")):
+def _wheel_claims(root: str) -> t.Iterator[Claim]:
+    for library in _names(os.path.join(root, "lib")):
         site = f"lib/{library}/site-packages"
-        for name in _names(os.path.join(prefix, site)) if library.startswith("python") else ():
+        for name in _names(os.path.join(root, site)) if library.startswith("python") else ():
             if name.endswith(".dist-info"):
-                directory = os.path.join(prefix, site, name)
+                directory = os.path.join(root, site, name)
                 texts = (_text(os.path.join(directory, part)) for part in ("RECORD", "INSTALLER"))
                 claim = wheel_claim(f"{site}/{name}", *texts)
                 if claim:

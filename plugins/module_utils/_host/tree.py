@@ -68,7 +68,7 @@ def _append_below(directory: int, name: str, path: str, lines: list[str], denied
             error.filename = error.filename if "/" in str(error.filename) else path
             raise
         del lines[before:]
-        denied[path] = error.strerror
+        denied[path] = error.strerror or "cannot be read"
 
 
 def parse_stat_index(index: bytes) -> dict[str, Stats]:

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module_utils is PRIVATE to the collection and should only be used by the collection itself.
-"""Verify: how a live tree differs from its receipt, reading only what its stat index does not vouch for."""
+"""Verify: how a tree differs from its receipt, reading only what its stat index does not vouch for."""
 
 from __future__ import annotations
 
@@ -72,73 +72,68 @@ class Examined(t.NamedTuple):
     denied: t.Mapping[str, str] = {}
 
 
-def verify(store: Store, generation: str, depth: str, registered: t.Container[str]) -> Verified:
-    """Compare the live tree with the receipt of *generation*.
+def verify(store: Store, tree: str, generation: str, depth: str, registered: t.Container[str] = ()) -> Verified:
+    """Compare *tree* with the receipt of *generation*.
 
     Depth 'receipt' looks at nothing but that the receipt is there; 'quick' reads files whose lstat changed since they
     were last seen intact; 'full' reads all. *registered*: paths below the prefix that registration put there.
     """
     if depth == VERIFY_RECEIPT:
         return Verified(Damage())
-    examined = examine(store, generation, depth, registered)
+    examined = examine(store, tree, generation, depth, registered)
     for path in examined.denied:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
     return Verified(damage_of(examined.findings), examined.fresh_index)
 
 
-def examine(store: Store, generation: str, depth: str, registered: t.Container[str]) -> Examined:
-    """Return every difference between the live tree and the receipt of *generation*, as deep as M(verify)."""
+def examine(store: Store, tree: str, generation: str, depth: str, registered: t.Container[str] = ()) -> Examined:
+    """Return every difference between *tree* and the receipt of *generation*, as deep as M(verify)."""
     denied: Denied = {}
-    kept, now = store.index(generation), stat_index(store.prefix, denied)
+    kept, now = store.index(generation), stat_index(tree, denied)
     if depth != VERIFY_FULL and kept == now:
         return Examined()
-    found = parse_stat_index(now)
-    last = parse_stat_index(kept)
+    found, last = parse_stat_index(now), parse_stat_index(kept)
+    same_device = kept.partition(b"\0")[0] == now.partition(b"\0")[0]
+    known = last if same_device and depth != VERIFY_FULL else {}
     if depth == VERIFY_FULL:
-        # Read by others while this process reads the receipt.
-        digests = Digests(
-            store.prefix, [(path, stats[_SIZE]) for path, stats in found.items() if _is_file(stats)], processors()
-        )
-        tree = _Tree(store.prefix, found, {}, last, digests)
+        # Read by other processes while this one reads the receipt.
+        digests = _digests(tree, (path for path, stats in found.items() if stat.S_ISREG(stats[0])), found)
         items = store.receipt(generation).items
     else:
-        known = last if kept.partition(b"\0")[0] == now.partition(b"\0")[0] else {}
         items = store.receipt(generation).items
-        suspects = [
-            (path, stats[_SIZE])
-            for path, stats in found.items()
-            if known.get(path) != stats and _is_as_long(stats, items.get(path))
-        ]
-        tree = _Tree(store.prefix, found, known, last, Digests(store.prefix, suspects, processors()))
-    findings = tuple(tree.compare(items, registered, denied))
+        digests = _digests(tree, _suspects(items, found, known), found)
+    findings = tuple(_Tree(tree, store.prefix, found, known, last, digests).compare(items, registered, denied))
     fresh = without(now, {finding.path for finding in findings if not finding.benign})
     return Examined(findings, fresh if fresh != kept else None, denied)
 
 
-def _is_file(stats: Stats) -> bool:
-    return stat.S_ISREG(stats[0])
+def _digests(tree: str, paths: t.Iterable[str], found: t.Mapping[str, Stats]) -> Digests:
+    return Digests(tree, [(path, found[path][_SIZE]) for path in paths], processors())
 
 
-def _is_as_long(stats: Stats, item: t.Optional[Item]) -> bool:
-    return item is not None and item.type == FILE and _is_file(stats) and stats[_SIZE] == item.size
+def _suspects(
+    items: t.Mapping[str, Item], found: t.Mapping[str, Stats], known: t.Mapping[str, Stats]
+) -> t.Iterator[str]:
+    """Yield the files that nothing but their bytes can tell to be as recorded."""
+    for path, stats in found.items():
+        item = items.get(path)
+        is_file = item is not None and item.type == FILE and stat.S_ISREG(stats[0])
+        if item is not None and is_file and stats[_SIZE] == item.size and stats != known.get(path):
+            yield path
 
 
-class _Tree:
-    """A live tree: its stats as *found*, and as *known* of what was last seen intact."""
+class _Tree(t.NamedTuple):
+    """A tree, and what lstat says of it."""
 
-    def __init__(
-        self,
-        prefix: str,
-        found: t.Mapping[str, Stats],
-        known: t.Mapping[str, Stats],
-        last: t.Mapping[str, Stats],
-        digests: Digests,
-    ) -> None:
-        self._prefix = prefix
-        self._found = found
-        self._known = known
-        self._last = last
-        self._digests = digests
+    root: str
+    #: Where it is live, or was.
+    prefix: str
+    found: t.Mapping[str, Stats]
+    #: Of what was last seen intact, as far as it vouches for anything.
+    known: t.Mapping[str, Stats]
+    #: The same, whether or not it does.
+    last: t.Mapping[str, Stats]
+    digests: Digests
 
     def compare(
         self, items: t.Mapping[str, Item], registered: t.Container[str], denied: t.Container[str]
@@ -146,36 +141,36 @@ class _Tree:
         """Yield how the tree differs from *items*; nothing is said of what is below directories *denied*."""
         changed = set()
         for path, item in items.items():
-            stats = self._found.get(path)
+            stats = self.found.get(path)
             if stats is None:
                 if not item.derived and not any(parent in denied for parent in parents(path)):
                     yield of_missing(item)
-            elif stats != self._known.get(path):
+            elif stats != self.known.get(path):
                 seen = self._see(path, item, stats)
                 if not seen.same:
                     changed.add(path)
                 yield from of_recorded(item, seen)
-        new = {path: stats for path, stats in self._found.items() if path not in items and path not in registered}
+        new = {path: stats for path, stats in self.found.items() if path not in items and path not in registered}
         if new:
-            kept = {path for path in items if path in self._found}
+            kept = {path for path in items if path in self.found}
             yield from of_unexpected({path: self._see_new(path, stats) for path, stats in new.items()}, changed, kept)
 
     def _see(self, path: str, item: Item, stats: Stats) -> Seen:
         kind = type_of(stats[0])
         same: t.Optional[bool] = kind == item.type
         if same and kind == LINK:
-            same = os.readlink(os.path.join(self._prefix, path)) == item.target
+            same = os.readlink(os.path.join(self.root, path)) == item.target
         elif same and kind == FILE:
             same = self._is_recorded(path, item, stats)
         taint = self._taint(path) if kind == FILE and same is False else ""
-        last = self._last.get(path, ())
+        last = self.last.get(path, ())
         touched = len(last) > _MTIME and len(stats) > _MTIME and last[_MTIME] != stats[_MTIME]
         return Seen(kind, stat.S_IMODE(stats[0]), stats[1], stats[2], same, taint, touched)
 
     def _is_recorded(self, path: str, item: Item, stats: Stats) -> t.Optional[bool]:
         if stats[_SIZE] != item.size:
             return False
-        digest = self._digests.of(path)
+        digest = self.digests.of(path)
         return None if digest is None else digest == item.sha256
 
     def _see_new(self, path: str, stats: Stats) -> Seen:
@@ -187,7 +182,7 @@ class _Tree:
     def _taint(self, path: str) -> str:
         """Return which prefix that is not its own the changed file at *path* holds, if any."""
         try:
-            descriptor = os.open(os.path.join(self._prefix, path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = os.open(os.path.join(self.root, path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             with open(descriptor, "rb", buffering=0) as file:
                 head = file.read(_SEARCHED)
         except OSError:
@@ -195,5 +190,5 @@ class _Tree:
         if _PLACEHOLDER.search(head):
             return "placeholder"
         interpreter = _INTERPRETER.match(head)
-        own = os.fsencode(self._prefix)
+        own = os.fsencode(self.prefix)
         return "foreign-prefix" if interpreter and interpreter[1] not in (own, *_SYSTEM) else ""

@@ -40,10 +40,8 @@ class Explained(t.NamedTuple):
     explanations: t.Tuple[Explanation, ...]
 
 
-def explain(
-    findings: t.Sequence[Finding], ownership: Ownership, deployed: t.Iterable[Package], recorded: t.Iterable[str]
-) -> Explained:
-    """Explain *findings* about a tree with *ownership*; *deployed*: its packages, *recorded*: its paths, once."""
+def explain(findings: t.Sequence[Finding], ownership: Ownership, deployed: t.Iterable[Package]) -> Explained:
+    """Explain *findings* about a tree with *ownership*, to which the packages *deployed* were deployed."""
     packages = {
         finding: "" if finding.kind in ENVIRONMENT_KINDS else ownership.owner(finding.path) for finding in findings
     }
@@ -51,12 +49,11 @@ def explain(
     for finding, name in packages.items():
         groups[name].append(finding)
     before = {canonical(package.name): package.version for package in deployed}
-    sizes = ownership.sizes(recorded)
     sentences = [
         Explanation(text, name, weight)
         for name, group in groups.items()
         for text, weight in (
-            _of_package(_Package(name, before.get(name, ""), sizes.get(name, 0), group), ownership.claims)
+            _of_package(_Package(name, before.get(name, ""), ownership.sizes.get(name, 0), group), ownership.claims)
             if name
             else _of_nobody(group)
         )

@@ -110,6 +110,11 @@ class Finding(t.NamedTuple):
         return self.kind in BENIGN_KINDS
 
 
+def printable(text: str) -> str:
+    """Return *text*, which users of a host may have chosen, without what steers terminals or has no characters."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
+
+
 class Seen(t.NamedTuple):
     """What is at a path, as far as it could be read."""
 

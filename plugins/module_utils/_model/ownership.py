@@ -5,7 +5,8 @@
 # Note that this module_utils is PRIVATE to the collection and should only be used by the collection itself.
 """Ownership: which package each path of a tree belongs to, as the records in the tree say. Pure.
 
-Records on a host may have been edited or be gone. So they explain findings and decide nothing.
+A receipt notes it while the tree is as it was made. Later, records may have been edited or be gone: they explain what
+has come since, and decide nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import json
 import posixpath
 import re
 import typing as t
+from types import MappingProxyType
 
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import parents
 from ansible_collections.airgap.conda.plugins.module_utils._model.packages import CONDA, PIP
@@ -86,11 +88,16 @@ def wheel_claim(dist_info: str, record: bytes, installer: bytes) -> Claim | None
 
 
 class Ownership:
-    """Who owns which path, by all claims of a tree; conda's come first, as its packages hold dist-infos too."""
+    """Who owns which path: what was *noted* of it, else what claims say.
 
-    def __init__(self, claims: t.Iterable[Claim]) -> None:
+    Those of conda come first, as its packages hold dist-infos too.
+    """
+
+    def __init__(self, claims: t.Iterable[Claim], noted: t.Mapping[str, str] = MappingProxyType({})) -> None:
         self.claims = sorted(claims, key=lambda claim: (claim.manager != CONDA, claim.record))
-        self._owners: dict[str, str] = {}
+        self._owners = {path: name for path, name in noted.items() if name}
+        #: How many of the noted paths each package has.
+        self.sizes: t.Mapping[str, int] = collections.Counter(self._owners.values())
         for claim in self.claims:
             for path in (claim.record, *claim.paths):
                 self._owners.setdefault(path, claim.name)
@@ -125,7 +132,3 @@ class Ownership:
         if posixpath.basename(directory) != "__pycache__":
             return ""
         return self._owners.get(posixpath.join(above, name.split(".")[0] + ".py"), "")
-
-    def sizes(self, paths: t.Iterable[str]) -> dict[str, int]:
-        """Return how many of *paths* each package owns."""
-        return dict(collections.Counter(filter(None, map(self._owners.get, paths))))
