@@ -83,10 +83,15 @@ def parse_stat_index(index: bytes) -> dict[str, Stats]:
         return {}
 
 
-def without(index: bytes, paths: t.Container[str]) -> bytes:
-    """Return *index* without what it says of *paths*, so that they are looked at again."""
+def vouching_for_others(index: bytes, paths: t.Iterable[str]) -> bytes:
+    """Return *index* with stats for *paths*, whether or not they are in it, that are those of nothing.
+
+    So it is never equal to that of a tree, and they are looked at again.
+    """
+    doubtful = dict.fromkeys(map(os.fsencode, paths))
+    if not doubtful:
+        return index
     device, *fields = index.split(b"\0")[:-1]
-    kept = [
-        b"%b\0%b\0" % (path, stats) for path, stats in zip(fields[::2], fields[1::2]) if os.fsdecode(path) not in paths
-    ]
-    return b"%b\0%b" % (device, b"".join(kept))
+    kept = [b"%b\0%b\0" % each for each in zip(fields[::2], fields[1::2]) if each[0] not in doubtful]
+    nothing = [b"%b\00 0 0\0" % path for path in sorted(doubtful)]
+    return b"%b\0%b" % (device, b"".join([*kept, *nothing]))

@@ -20,7 +20,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.tree import (
     Stats,
     parse_stat_index,
     stat_index,
-    without,
+    vouching_for_others,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
     FILE,
@@ -90,7 +90,7 @@ def examine(store: Store, tree: str, generation: str, depth: str, registered: t.
     """Return every difference between *tree* and the receipt of *generation*, as deep as M(verify)."""
     denied: Denied = {}
     kept, now = store.index(generation), stat_index(tree, denied)
-    if depth != VERIFY_FULL and kept == now:
+    if depth != VERIFY_FULL and kept == now and not denied:
         return Examined()
     found, last = parse_stat_index(now), parse_stat_index(kept)
     same_device = kept.partition(b"\0")[0] == now.partition(b"\0")[0]
@@ -103,8 +103,8 @@ def examine(store: Store, tree: str, generation: str, depth: str, registered: t.
         items = store.receipt(generation).items
         digests = _digests(tree, _suspects(items, found, known), found)
     findings = tuple(_Tree(tree, store.prefix, found, known, last, digests).compare(items, registered, denied))
-    fresh = without(now, {finding.path for finding in findings if not finding.benign})
-    return Examined(findings, fresh if fresh != kept else None, denied)
+    fresh = vouching_for_others(now, [finding.path for finding in findings if not finding.benign])
+    return Examined(findings, fresh if fresh != kept and not denied else None, denied)
 
 
 def _digests(tree: str, paths: t.Iterable[str], found: t.Mapping[str, Stats]) -> Digests:
