@@ -157,7 +157,7 @@ class Looker:
         (self._directory / "look.yml").write_text(yaml.safe_dump(play))
         done = ansible.play("look.yml", "-i", self._fleet.inventory, cwd=self._directory, home=self._directory)
         assert done.rc == 0, done.output
-        return {path.name: json.loads(path.read_text()) for path in results.iterdir()}
+        return {path.name: json.loads(path.read_text()) for path in sorted(results.iterdir())}
 
     def rows(self, environment: Fields, **options: t.Any) -> dict[str, Fields]:
         """What is said of one environment, by host."""
@@ -226,3 +226,141 @@ TOGETHER = [
     name for name in SEEDS if name in {"set-uid", "foreign prefix", "start code", "history", "unexpected package"}
 ]
 TOGETHER += ["unexpected", "world-writable", "link retargeted", "missing"]
+
+
+# --- the environment as a whole -----------------------------------------------------------------------------------
+
+
+def told(fleet: Fleet, looker: Looker, environment: Fields, commands: list[str], **options: t.Any) -> list[Fields]:
+    """Do one thing on each host; return what is said of the hosts."""
+    for host, command in zip(fleet.hosts, commands, strict=False):
+        restore(host)
+        host.run(command)
+    return list(looker.rows(environment, **options).values())
+
+
+def test_environments_that_are_gone_or_not_ours_or_half_deployed(
+    fleet: Fleet, tools_everywhere: Path, looker: Looker
+) -> None:
+    store = "/opt/conda/envs/.airgap/tools"
+    commands = [f"rm -r {PREFIX}", f"rm -r {store}", f"mkdir {store}/staging"]
+    rows = told(fleet, looker, TOOLS, commands)
+    assert [pairs(row["findings"]) for row in rows] == [
+        {("environment-absent", "")},
+        {("unknown-origin", "")},
+        {("interrupted", "")},
+    ]
+    assert [row["explanations"] for row in rows][:2] == [
+        [f"nothing is at {PREFIX}"],
+        [f"{PREFIX} has no receipt of airgap.conda"],
+    ]
+
+
+def test_another_bundle_is_told_by_package(fleet: Fleet, tools_everywhere: Path, looker: Looker, example: Path) -> None:
+    rows = told(fleet, looker, {"name": "tools", "bundle": str(example)}, [":", ":", ":"])
+    for row in rows:
+        assert pairs(row["findings"]) == {("wrong-generation", "")}
+        assert row["wanted"] == json.loads((example / "manifest.json").read_text())["content_id"]
+        assert "+ attrs 23.1.0 (pip)" in row["explanations"][0]
+    for row in looker.rows({"name": "tools", "state": "absent"}).values():
+        assert pairs(row["findings"]) == {("not-removed", "")}
+
+
+def test_registration_that_is_gone_other_or_too_much(fleet: Fleet, tools_everywhere: Path, looker: Looker) -> None:
+    link = "/usr/local/bin/python3.11"
+    rows = told(fleet, looker, TOOLS, [f"rm {link}", f"ln -sfn /bin/sh {link}", ":"])
+    assert [pairs(row["findings"]) for row in rows] == [
+        {("registration-missing", link)},
+        {("registration-altered", link)},
+        set(),
+    ]
+    asked = {"name": "tools", "register": {"commands": ["pip"], "frozen": True}}
+    (row,) = looker.rows(asked, limit="host3").values()
+    assert pairs(row["findings"]) == {
+        ("registration-surplus", link),
+        ("registration-missing", "/usr/local/bin/pip"),
+        ("registration-missing", f"{PREFIX}/conda-meta/frozen"),
+        ("registration-missing", f"{PREFIX}/lib/python3.11/EXTERNALLY-MANAGED"),
+    }
+
+
+def test_a_user_without_rights_is_told_what_could_be_read_and_what_not(
+    fleet: Fleet, tools_everywhere: Path, looker: Looker
+) -> None:
+    close = f"chmod 700 {PREFIX}/lib/python3.11/json && chmod 600 {PREFIX}/{SIX}"
+    rows = told(fleet, looker, TOOLS, [close, f"echo x >> {PREFIX}/bin/pip", ":"], user="plain", mode="full")
+    assert pairs(rows[0]["findings"]) == {("mode-changed", SIX), ("mode-changed", "lib/python3.11/json")}
+    unchecked = {(each["path"], each["reason"]) for each in rows[0]["unchecked"]}
+    assert unchecked == {(SIX, "Permission denied"), ("lib/python3.11/json", "Permission denied")}
+    assert [row["status"] for row in rows] == ["drift", "drift", "clean"]
+    assert pairs(rows[1]["findings"]) == {("modified", "bin/pip")}
+
+
+def test_a_run_that_is_at_work_cannot_be_looked_at(fleet: Fleet, tools_everywhere: Path, looker: Looker) -> None:
+    host = fleet.host("host3")
+    restore(host)
+    lock = "/opt/conda/envs/.airgap/tools/lock"
+    holder = f"import fcntl, time; file = open('{lock}', 'a'); fcntl.flock(file, 2); time.sleep(600)"
+    host.run(f'(python3 -c "{holder}" </dev/null >/dev/null 2>&1 & echo $! >/tmp/holder); sleep 1')
+    try:
+        (row,) = looker.rows(TOOLS, limit="host3").values()
+    finally:
+        host.run("kill $(cat /tmp/holder)")
+    assert row["status"] == "unchecked"
+    assert row["unchecked"] == [{"path": "", "reason": f"another run works on {PREFIX}; look again later"}]
+
+
+# --- what is no drift ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def upgrade(earlier: Path, example: Path) -> tuple[Path, Path]:
+    return earlier, example
+
+
+@pytest.mark.parametrize("bytecode", ["false", "true"])
+def test_a_deployment_that_is_used_and_replaced_stays_clean(
+    fleet: Fleet, controller: Controller, looker: Looker, upgrade: tuple[Path, Path], bytecode: str
+) -> None:
+    imports = (
+        "/opt/conda/envs/my_env/bin/python -c 'import pandas, numpy, requests, json.tool, email.mime.text, sqlite3'"
+    )
+    for bundle in upgrade:
+        done = controller.run("rollout", "-e", f"env_deploy_bundle={bundle} env_deploy_bytecode={bytecode}")
+        assert done.rc == 0, done.output
+        asked = {"bundle": str(bundle), "register": {}}
+        assert_clean(looker.rows(asked))
+        for host in fleet.hosts:
+            for _day in range(2):
+                host.run(imports, user="plain")
+                host.run(imports)
+                host.run("/opt/conda/envs/my_env/bin/pip check && /opt/conda/envs/my_env/bin/pip list")
+        assert_clean(looker.rows(asked, mode="full"))
+        assert_clean(looker.rows(asked))
+    for host in fleet.hosts:
+        host.run(f"rm -rf {TRACES}")
+
+
+def assert_clean(rows: dict[str, Fields]) -> None:
+    assert len(rows) == 3
+    for row in rows.values():
+        assert (row["status"], row["findings"], row["unchecked"]) == ("clean", [], []), row
+        assert {finding["kind"] for finding in row["benign"]} <= {"bytecode"}
+
+
+def test_what_pip_did_is_told_as_a_package(fleet: Fleet, controller: Controller, looker: Looker, example: Path) -> None:
+    controller.rollout(example, "-l", "host2")
+    host = fleet.host("host2")
+    site = f"/opt/conda/envs/my_env/{SITE}"
+    # What pip does where it has an index: the old files go, new ones come.
+    host.run(
+        f"cd {site} && mv requests-2.31.0.dist-info requests-2.32.3.dist-info && "
+        "sed -i s/2.31.0/2.32.3/ requests-2.32.3.dist-info/METADATA requests-2.32.3.dist-info/RECORD "
+        "requests/__version__.py && /opt/conda/envs/my_env/bin/pip uninstall -qy attrs"
+    )
+    (row,) = looker.rows({"bundle": str(example)}, limit="host2").values()
+    said = row["explanations"]
+    assert any(text.startswith("requests 2.31.0 → 2.32.3, installed by pip on the host (") for text in said), said
+    assert any(text.startswith("attrs 23.1.0 is gone (") for text in said), said
+    assert len(said) == 2, said
+    host.run(f"rm -rf {TRACES}")

@@ -244,7 +244,9 @@ def sort_out(findings: t.Iterable[Finding], ignore: t.Iterable[str] = ()) -> Sor
     """Sort *findings*, the worst first; *ignore*: patterns of paths that are no drift."""
     pattern = ignoring(ignore)
     drift, benign, unchecked = [], [], []
-    for finding in sorted(findings, key=lambda each: (-KINDS[each.kind].weight, each.path, each.kind)):
+    for finding in sorted(
+        _without_implied(findings), key=lambda each: (-KINDS[each.kind].weight, each.path, each.kind)
+    ):
         if finding.benign or (finding.path and pattern.match(finding.path)):
             benign.append(finding)
         elif finding.kind == UNREADABLE:
@@ -252,6 +254,13 @@ def sort_out(findings: t.Iterable[Finding], ignore: t.Iterable[str] = ()) -> Sor
         else:
             drift.append(finding)
     return Sorted(tuple(drift), tuple(benign), tuple(unchecked))
+
+
+def _without_implied(findings: t.Iterable[Finding]) -> t.Iterator[Finding]:
+    """Yield *findings* without directories that are missing together with what was in them."""
+    listed = list(findings)
+    gone = {parent for finding in listed if finding.kind == MISSING for parent in parents(finding.path)}
+    return (finding for finding in listed if finding.kind != MISSING or finding.path not in gone)
 
 
 def ignoring(patterns: t.Iterable[str]) -> t.Pattern[str]:

@@ -179,3 +179,9 @@ def test_kinds_are_called_what_they_are_named_by() -> None:
 
 def test_names_steer_no_terminal() -> None:
     assert printable("caf\udce9 \x1b[31m\n ü") == "caf\\udce9 \\x1b[31m\\n ü"
+
+
+def test_a_directory_that_is_gone_with_what_was_in_it_is_told_by_that() -> None:
+    gone = [of_missing(item(path)) for path in ("lib", "lib/a", "lib/a/x", "lib/b", "empty")]
+    assert [each.path for each in sort_out(gone).drift] == ["empty", "lib/a/x", "lib/b"]
+    assert damage_of(gone).missing == ("lib", "lib/a", "lib/a/x", "lib/b", "empty")
