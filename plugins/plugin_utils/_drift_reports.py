@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import typing as t
@@ -32,13 +33,13 @@ def write_reports(fleet: Fields, directory: str) -> dict[str, str]:
     try:
         os.makedirs(directory, exist_ok=True)
         for kind, text in rendered.items():
-            replace(written[kind], lambda path, text=text: _write(path, text))
+            replace(written[kind], functools.partial(_write, text))
     except OSError as error:
         raise DeployError(f"{error.filename or directory}: the reports cannot be written: {error.strerror}") from None
     return written
 
 
-def _write(path: str, text: str) -> None:
+def _write(text: str, path: str) -> None:
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
 

@@ -51,39 +51,43 @@ SEEDS = {
     "modified, size and time restored": seed(REWRITE, "six: 1 of", ("modified", SIX)),
     "missing": seed(f"rm {SIX}", "six: 1 of", ("missing", SIX)),
     "unexpected": seed(
-        "mkdir -p notes/of && echo mine > notes/of/me", "notes/of/me unexpected", ("unexpected", "notes/of/me")
+        "mkdir -p notes/of && echo mine > notes/of/me", "unexpected: notes/of/me", ("unexpected", "notes/of/me")
     ),
-    "type changed": seed(f"rm {SIX}; ln -s /etc/passwd {SIX}", f"six: {SIX} (file → link)", ("type-changed", SIX)),
+    "type changed": seed(
+        f"rm {SIX}; ln -s /etc/passwd {SIX}", f"six, of another type: {SIX} (file → link)", ("type-changed", SIX)
+    ),
     "link retargeted": seed("ln -sf /bin/sh bin/python", "python: 1 of", ("link-retargeted", "bin/python")),
     "mode": seed(f"chmod 600 {SIX}", "six: 1 of", ("mode-changed", SIX)),
     "set-uid": seed(
-        "chmod u+s bin/python3.11", "python: bin/python3.11 (0755 → 4755) set-uid", ("set-uid", "bin/python3.11")
+        "chmod u+s bin/python3.11",
+        "python, set-uid or set-gid: bin/python3.11 (0755 → 4755)",
+        ("set-uid", "bin/python3.11"),
     ),
     "world-writable": seed(
-        f"chmod o+w {SITE}", f"{SITE} (0755 → 0757) writable for everybody", ("world-writable", SITE)
+        f"chmod o+w {SITE}", f"writable for everybody: {SITE} (0755 → 0757)", ("world-writable", SITE)
     ),
     "owner": seed(f"chown plain {SIX}", "six: 1 of", ("owner-changed", SIX)),
     "placeholder": seed(
         f"echo '# /h_env_placehold_placehold_placehold/lib' >> {SIX}",
-        f"six: {SIX} with a placeholder",
+        f"six, with a placeholder instead of the prefix: {SIX}",
         ("placeholder", SIX),
     ),
     "foreign prefix": seed(
         "sed -i '1s,.*,#!/home/plain/miniforge3/bin/python,' bin/pip",
-        "pip: bin/pip with the prefix of another environment",
+        "pip, with the prefix of another environment: bin/pip",
         ("foreign-prefix", "bin/pip"),
     ),
     "start code": seed(
         f"echo 'import os' > {SITE}/zz.pth; mkdir -p etc/conda/activate.d; echo : > etc/conda/activate.d/zz.sh;"
         f" echo : > {SITE}/sitecustomize.py",
-        "run at start",
+        "code that runs at start: ",
         ("start-code", f"{SITE}/zz.pth"),
         ("start-code", "etc/conda/activate.d/zz.sh"),
         ("start-code", f"{SITE}/sitecustomize.py"),
     ),
     "history": seed(
         "echo '# token=s3cret' >> conda-meta/history",
-        "conda-meta/history edited",
+        "edited: conda-meta/history",
         ("conda-meta-edited", "conda-meta/history"),
     ),
     "unexpected package": seed(
@@ -218,7 +222,7 @@ def test_all_kinds_together_are_all_found_again_and_again(fleet: Fleet, tools_ev
     for options in ({}, {}, {"mode": "full"}, {}):
         row = looker.rows(TOOLS, limit="host1", **options)["host1"]
         assert_found(row, *(dataclasses.replace(each, benign=set()) for each in together))
-        assert row["explanations"][0].endswith("set-uid or set-gid")
+        assert row["explanations"][0].startswith("python, set-uid or set-gid")
 
 
 #: What does not hide another one.

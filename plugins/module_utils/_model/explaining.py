@@ -81,7 +81,7 @@ def _of_package(package: _Package, claims: t.Sequence[Claim]) -> Sentences:
     if counted and not changed:
         yield f"{package.name}: {_counts(counted, package.size)}", _weight(counted)
     for kind, group in _by_kind(finding for finding in package.findings if KINDS[finding.kind].named).items():
-        yield f"{package.name}: {_named(kind, group)}", KINDS[kind].weight
+        yield f"{package.name}, {_named(kind, group)}", KINDS[kind].weight
 
 
 def _of_version(package: _Package, claims: t.Iterable[Claim]) -> str:
@@ -125,10 +125,10 @@ def _counts(findings: t.Sequence[Finding], size: int) -> str:
 
 
 def _named(kind: str, findings: t.Sequence[Finding]) -> str:
-    """Return such as 'C(bin/x set-uid or set-gid (0755 → 4755))'."""
+    """Return such as 'C(set-uid or set-gid: bin/x (0755 → 4755))'."""
     each = [f"{finding.path} ({finding.detail})" if finding.detail else finding.path for finding in findings]
     more = f" and {len(each) - NAMED} more" if len(each) > NAMED else ""
-    return f"{', '.join(each[:NAMED])}{more} {KINDS[kind].words}"
+    return f"{KINDS[kind].words}: {', '.join(each[:NAMED])}{more}"
 
 
 def _by_kind(findings: t.Iterable[Finding]) -> dict[str, list[Finding]]:

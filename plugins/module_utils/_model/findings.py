@@ -54,7 +54,7 @@ ENVIRONMENT_KINDS = _by_name(
 #: Of what is below a prefix.
 FILE_KINDS = _by_name(
     Kind("set-uid", "set-uid or set-gid", 100, named=True),
-    Kind("start-code", "run at start", 95, named=True),
+    Kind("start-code", "code that runs at start", 95, named=True),
     Kind("world-writable", "writable for everybody", 80, named=True),
     Kind("placeholder", "with a placeholder instead of the prefix", 75, named=True),
     Kind("foreign-prefix", "with the prefix of another environment", 72, named=True),

@@ -59,7 +59,7 @@ def changed(*paths: str) -> list[Finding]:
         (
             [*changed(NUMPY[0]), Finding("set-uid", NUMPY[1], "modified", "0644 → 4644")],
             [CONDA_NUMPY],
-            [f"numpy: {NUMPY[1]} (0644 → 4644) set-uid or set-gid", "numpy: 1 of 5 files modified"],
+            [f"numpy, set-uid or set-gid: {NUMPY[1]} (0644 → 4644)", "numpy: 1 of 5 files modified"],
         ),
         (
             gone(*NUMPY, NUMPY_META),
@@ -90,12 +90,12 @@ def changed(*paths: str) -> list[Finding]:
         (
             [Finding("wrong-generation", detail="a is live, the inventory asks for b"), *new("notes")],
             [],
-            ["a is live, the inventory asks for b", "notes unexpected"],
+            ["a is live, the inventory asks for b", "unexpected: notes"],
         ),
         (
             new("a", "b", "c", "d", "e"),
             [],
-            ["a, b, c and 2 more unexpected"],
+            ["unexpected: a, b, c and 2 more"],
         ),
     ],
 )
