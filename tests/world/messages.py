@@ -17,7 +17,7 @@ RAISED = ("SpecError", "BuildError", "BundleError", "PackError", "RelocationErro
 TAKING = (*RAISED, "_fail", "_warn", "fail_json")
 #: Functions that return or yield messages, which others raise.
 SPEAKING = {
-    "_model/preflight.py": ("_fitness", "_room", "_rights", "_length"),
+    "_model/preflight.py": ("shortage", "_fitness", "_room", "_rights", "_length"),
     "_host/registering.py": ("findings",),
     "_host/looking.py": ("look", "_findings"),
     "_builder/explanations.py": ("unknown_packages", "_unknown", "unsatisfiable", "unreachable"),
@@ -26,7 +26,16 @@ SPEAKING = {
     "_builder/request.py": ("<module>",),
 }
 #: What is raised of these, or of a join of findings.
-PASSED_ON = ("self._syntax", "failure", "unknown or unsatisfiable", "unreachable", "message", "'; '.join", "str(error)")
+PASSED_ON = (
+    "self._syntax",
+    "failure",
+    "unknown or unsatisfiable",
+    "unreachable",
+    "message",
+    "shortage",
+    "'; '.join",
+    "str(error)",
+)
 #: With fewer letters that always stand there, it is a piece of a message and none by itself.
 LEAST = 8
 #: Found in the places above, but no messages.

@@ -48,8 +48,8 @@ class Digests:
         """Return the sha256 (hex) of the file at *path*; None where it cannot be read."""
         self._wait()
         # A reader may have been killed for want of memory.
-        digest = self._found.get(path) or _digest(os.path.join(self._root, path))
-        return None if digest == _UNREADABLE else digest.hex()
+        digest = self._found.get(path)
+        return digest_of(os.path.join(self._root, path)) if digest is None else _hex(digest)
 
     def _wait(self) -> None:
         waiting = {reader.descriptor: reader for reader in self._readers}
@@ -120,6 +120,15 @@ def processors() -> int:
         return len(os.sched_getaffinity(0))
     except (AttributeError, OSError):
         return os.cpu_count() or 1
+
+
+def digest_of(path: str) -> str | None:
+    """Return the sha256 (hex) of the file at *path*; None where it cannot be read."""
+    return _hex(_digest(path))
+
+
+def _hex(digest: bytes) -> str | None:
+    return None if digest == _UNREADABLE else digest.hex()
 
 
 def _digest(path: str) -> bytes:

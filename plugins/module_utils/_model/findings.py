@@ -99,7 +99,7 @@ class Finding(t.NamedTuple):
     kind: str
     #: Below the prefix; of registration, absolute; empty where it is the environment.
     path: str = ""
-    #: MISSING, MODIFIED or UNEXPECTED; empty where nothing has to be put right.
+    #: MISSING, MODIFIED or UNEXPECTED; empty where nothing has to be put right, or would be lost.
     change: str = ""
     #: What was, and what is. Never what a file holds.
     detail: str = ""
@@ -189,37 +189,33 @@ def of_unexpected(found: t.Mapping[str, Seen], changed: t.Container[str], kept: 
     for path, seen in found.items():
         if seen.type == DIRECTORY:
             if path not in filled:
-                cache = path.rpartition("/")[2] == "__pycache__"
-                findings.append(Finding("empty-folder", path, "" if cache else UNEXPECTED))
+                findings.append(Finding("empty-folder", path))
         else:
-            findings.append(_of_unexpected_file(path, seen, found, changed, kept))
+            findings.append(_of_unexpected_file(path, seen, changed, kept))
         findings += _of_unexpected_mode(path, seen)
     return findings
 
 
-def _of_unexpected_file(
-    path: str, seen: Seen, found: t.Container[str], changed: t.Container[str], kept: t.Container[str]
-) -> Finding:
+def _of_unexpected_file(path: str, seen: Seen, changed: t.Container[str], kept: t.Container[str]) -> Finding:
     source = source_of_bytecode(path)
-    if source is not None and seen.type == FILE and (source in kept or source in found):
-        if source in kept and source not in changed:
-            return Finding("bytecode", path)
-        # It goes with its source, whose removal takes it along.
-        return Finding("unexpected", path, "" if source in kept else UNEXPECTED)
+    if source is not None and seen.type == FILE and source in kept and source not in changed:
+        return Finding("bytecode", path)
+    # Nothing is lost with bytecode, whose it may be.
+    change = UNEXPECTED if source is None else ""
     if _START_CODE.fullmatch(path):
-        return Finding("start-code", path, UNEXPECTED)
+        return Finding("start-code", path, change)
     if seen.taint:
-        return Finding(seen.taint, path, UNEXPECTED)
+        return Finding(seen.taint, path, change)
     if path.startswith("conda-meta/") and not path.endswith(".json"):
-        return Finding("conda-meta-edited", path, UNEXPECTED)
-    return Finding("unexpected", path, UNEXPECTED)
+        return Finding("conda-meta-edited", path, change)
+    return Finding("unexpected", path, change)
 
 
 def _of_unexpected_mode(path: str, seen: Seen) -> t.Iterator[Finding]:
     if seen.type == FILE and seen.mode & _SET_ID:
-        yield Finding("set-uid", path, UNEXPECTED, f"{seen.mode:04o}")
+        yield Finding("set-uid", path, detail=f"{seen.mode:04o}")
     elif seen.type != LINK and seen.mode & stat.S_IWOTH and not seen.mode & stat.S_ISVTX:
-        yield Finding("world-writable", path, UNEXPECTED, f"{seen.mode:04o}")
+        yield Finding("world-writable", path, detail=f"{seen.mode:04o}")
 
 
 def damage_of(findings: t.Iterable[Finding]) -> Damage:
