@@ -17,6 +17,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.bytecode import
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import place_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
+from ansible_collections.airgap.conda.plugins.module_utils._host.owning import claims_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.recording import now
 from ansible_collections.airgap.conda.plugins.module_utils._host.sharing import Sharing, find_base
 from ansible_collections.airgap.conda.plugins.module_utils._host.staging import Staging
@@ -36,6 +37,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.orders import 
     MANIFEST_PIECE,
     Offer,
 )
+from ansible_collections.airgap.conda.plugins.module_utils._model.ownership import Ownership
 from ansible_collections.airgap.conda.plugins.module_utils._model.plan import Want
 from ansible_collections.airgap.conda.plugins.module_utils._model.preflight import shortage
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header
@@ -78,6 +80,7 @@ def _make(deployment: Deployment, offer: Offer, staging: Staging, incoming: Inco
     if order.bytecode:
         deployment.progress.say("compiling bytecode")
         compile_bytecode(staging, store.staging, order.prefix, settled)
+    staging.note_packages(Ownership(claims_of(store.staging)))
     store.write_receipt(header, staging.items.values(), incoming.piece(MANIFEST_PIECE), packed)
     store.write_index(header.generation, stat_index(store.staging))
     return header
