@@ -135,7 +135,7 @@ def test_the_rollout_stops_at_the_canary(
     fleet: Fleet, controller: Controller, earlier: Path, example: Path, tmp_path: Path
 ) -> None:
     controller.rollout(earlier)
-    look = "find /opt/conda /etc/conda | sort | xargs stat -c '%n %i %Z'"
+    look = r"find /opt/conda -printf '%p %i %C@\n' | sort"
     untouched = [host.run(look).stdout for host in fleet.hosts]
     (tmp_path / "canary.yml").write_text(
         "- name: Roll out, one host first\n"
