@@ -27,6 +27,7 @@ SPEAKING = {
 }
 #: What is raised of these, or of a join of findings.
 PASSED_ON = (
+    "short",
     "self._syntax",
     "failure",
     "unknown or unsatisfiable",
