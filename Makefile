@@ -14,7 +14,7 @@ export PYTHONPATH := tests
 SUITES := live sanity molecule units integration release lint docs
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test copy lint sanity unit units integration docs live molecule release bench clean
+.PHONY: help venv demo test copy lint sanity unit units integration docs live test-faults molecule release bench clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -76,6 +76,10 @@ docs: venv  ## the site in build/docs/html, checked: nothing undocumented, no wa
 live: venv  ## real builds, real hosts
 	$(BIN)/python -m world.channel
 	$(BIN)/pytest -q -n 2 --dist loadfile tests/live
+
+test-faults: venv  ## every fault of tests/live/test_faults*.py, of which make test tries a share; half an hour
+	$(BIN)/python -m world.channel
+	AIRGAP_FAULTS_SHARE=1 $(BIN)/pytest -q tests/live/test_faults.py tests/live/test_faults_of_rollouts.py
 
 release: venv $(VENV)/release/.ready  ## what makes it publishable: changelog, licences, tarball, execution environment
 	$(VENV)/release/bin/reuse lint --lines

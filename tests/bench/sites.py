@@ -80,6 +80,14 @@ class Site:
         variables = {"env_deploy_bundle": str(bundle), "env_deploy_bytecode": bytecode}
         return self._run("ansible-playbook", "airgap.conda.rollout", "-e", json.dumps(variables))
 
+    def back(self, name: str, to: str) -> Timed:
+        """Go to another generation of an environment; WorldError where one is live already."""
+        variables = {"env_rollback_name": name, "env_rollback_to": to}
+        timed = self._run("ansible-playbook", "airgap.conda.rollback", "-e", json.dumps(variables))
+        if timed.changed != len(self._fleet.hosts):
+            raise WorldError(f"a rollback changed {timed.changed} hosts of {len(self._fleet.hosts)}")
+        return timed
+
     def naive(self, archive: Path) -> Timed:
         """Roll *archive* out without the collection."""
         return self._run("ansible-playbook", str(_NAIVE), "-e", json.dumps({"archive": str(archive)}))

@@ -15,6 +15,7 @@ from world import bundles
 from world import channel as test_channel
 from world.controller import Controller
 from world.fleet import Fleet, HostSpec
+from world.victim import Tally
 
 RELEASES = ("bullseye", "bookworm", "trixie")
 
@@ -64,3 +65,13 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 def controller(fleet: Fleet, tmp_path: Path) -> Controller:
     """Someone with an empty directory and the inventory of the fleet."""
     return Controller(fleet, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def tally(pytestconfig: pytest.Config) -> Iterator[Tally]:
+    """Counts the faults that are tried; tells when all is over."""
+    tally = Tally()
+    yield tally
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        print(f"\nfaults: {tally}")

@@ -48,6 +48,16 @@ dependencies:
   - pip
 """
 
+#: Two of the same name that are quick to deploy: no Python is in them.
+SMALL = """\
+name: small
+channels: [conda-forge]
+dependencies:
+  - ncurses
+  - libffi
+"""
+SMALL_EARLIER = SMALL.replace("libffi", "bzip2")
+
 #: One that Jupyter can start.
 NOTEBOOKS = """\
 name: notebooks

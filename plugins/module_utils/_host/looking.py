@@ -62,6 +62,7 @@ class View(t.NamedTuple):
 
 def look(deployment: Deployment) -> View:
     """Return what is on the host and what shall be done."""
+    deployment.store.check_owner()
     header = deployment.store.live()
     verified = verify_live(deployment, header)
     prefix, keeping = deployment.order.prefix, deployment.order.keeping
