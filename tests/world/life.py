@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import random
@@ -22,7 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ansible_collections.airgap.conda.plugins.module_utils._host import deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.switching import exchange
@@ -55,7 +56,7 @@ def live(top: Path) -> dict[str, Any]:
     """Deploy, upgrade, fail, go back, damage, be killed, put things aside and remove, in the directory *top*."""
     # The site's own home, whoever this is.
     site = Site(top)
-    deployment.scope_of = lambda _order: Scope(False, str(site.home), {})
+    cast("Any", deployment).scope_of = lambda _order: Scope(False, str(site.home), {})
     with tempfile.TemporaryDirectory() as directory:
         versions = ("1.0", "2.0", "3.0")
         one, two, three = (make_bundle(Path(directory, name), _members(name)) for name in versions)
@@ -75,7 +76,7 @@ def live(top: Path) -> dict[str, Any]:
         _check(site, one, awaited=2)
         for _kill in range(KILLS):
             for bundle in (two, one):
-                _killed(lambda bundle=bundle: site.present(bundle, keep=1))
+                _killed(functools.partial(site.present, bundle, keep=1))
                 assert site.output()[:3] in ("1.0", "2.0") or not seen["exchanges"]
                 _check(site, bundle)
         (site.prefix / "mine").write_text("mine")
