@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import yaml
 from world import ansible, bundles
-from world.fleet import Fleet, HostSpec
+from world.fleet import Fleet, Host, HostSpec
 from world.mirror import mirror
 
 #: What the examples call environment.yml; it has no Python, to be quick, and licences that they allow.
@@ -104,6 +104,42 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         pytest.skip("a fleet needs Linux and root; run the suite as root")
     with Fleet(tmp_path_factory.mktemp("fleet"), [HostSpec("host", "trixie", storage="tmpfs")]) as started:
         yield started
+
+
+@pytest.fixture
+def upgraded(fleet: Fleet, earlier: Path, example: Path, tmp_path: Path) -> Iterator[Host]:
+    """The host with an environment of two generations, and something that runs from the first."""
+    host = fleet.host("host")
+    pid = 0
+    for bundle in (earlier, example):
+        variables = f"env_deploy_bundle={bundle} env_deploy_bytecode=false"
+        done = ansible.play(
+            "airgap.conda.rollout", "-i", str(fleet.inventory), "-e", variables, cwd=tmp_path, home=tmp_path
+        )
+        assert done.rc == 0, done.output
+        python = "/opt/conda/envs/my_env/bin/python"
+        started = host.run(f"cd /; setsid {python} -c 'import time; time.sleep(300)' >/dev/null 2>&1 & echo $!")
+        pid = pid or int(started.stdout)
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist/my_env-linux-64").symlink_to(earlier)
+    yield host
+    host.run(f"kill {pid} {started.stdout}; rm -rf /opt/conda /etc/conda")
+
+
+def test_examples_of_env_rollback(fleet: Fleet, upgraded: Host, tmp_path: Path) -> None:
+    results = run("env_rollback", tmp_path, "-i", str(fleet.inventory))
+    assert [result["changed"] for result in results] == [True, True, True]
+    assert upgraded.run("cat /opt/conda/envs/my_env/conda-meta/airgap-generation").stdout.startswith("0001-")
+    assert_as_documented("env_rollback", results)
+
+
+def test_examples_of_env_info(fleet: Fleet, upgraded: Host, tmp_path: Path) -> None:
+    results = run("env_info", tmp_path, "-i", str(fleet.inventory))
+    assert [result["changed"] for result in results] == [False, False]
+    ((told,), none) = (result["environments"] for result in results)
+    assert [each["live"] for each in told["generations"]] == [False, True] and none == []
+    assert [process["generation"][:4] for process in told["processes"]] == ["0001"]
+    assert_as_documented("env_info", results)
 
 
 def test_examples_of_env_deploy(fleet: Fleet, example: Path, tools: Path, tmp_path: Path) -> None:
