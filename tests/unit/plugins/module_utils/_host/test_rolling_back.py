@@ -199,6 +199,19 @@ def test_an_environment_without_a_store_is_told_and_none_is_made(site: Site) -> 
     assert os.listdir(site.envs) == []
 
 
+def test_half_a_file_of_a_killed_run_is_removed_and_told(site: Site, one: TinyBundle, two: TinyBundle) -> None:
+    site.present(one)
+    site.present(two)
+    site.back()
+    half = site.store.path("index", f"{name(2, two)}.new")
+    Path(half).touch()
+    assert row(site.back())["recovered"] == [f"{half}, which an interrupted run had not finished, was removed"]
+    assert_nothing_to_do(site)
+    Path(half).touch()
+    assert site.run(site.order(one))["environments"][0]["recovered"] != []
+    site.assert_settled(site.order(one))
+
+
 # --- what env_info tells --------------------------------------------------------------------------------------------
 
 
