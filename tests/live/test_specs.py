@@ -262,6 +262,33 @@ def test_pips_complaints_name_the_users_file_and_line(builder: Builder) -> None:
     assert f"line 3 of {builder.home}/r.txt" in said and "\n" not in said, said
 
 
+@pytest.mark.parametrize(
+    ("requirement", "message"),
+    [
+        (
+            "no-such-distribution-of-ours",
+            "(the index cannot be reached: Failed to establish a new connection: [Errno 111] Connection refused)",
+        ),
+        (
+            "git+file:///nowhere/x",
+            "did not run successfully: fatal: '/nowhere/x' does not appear to be a git repository",
+        ),
+        ("./broken", 'raise RuntimeError("needs a compiler") RuntimeError: needs a compiler'),
+    ],
+)
+def test_what_pip_ran_into_is_told(requirement: str, message: str, builder: Builder) -> None:
+    (builder.home / "broken").mkdir()
+    (builder.home / "broken/b.py").write_text('raise RuntimeError("needs a compiler")\n')
+    (builder.home / "broken/pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "b"\nbackend-path = ["."]\n'
+    )
+    text = f"name: demo\nchannels: [{{channel}}]\ndependencies: [python, pip, {{{{pip: ['{requirement}']}}}}]\n"
+    builder.write(text)
+    said = builder.run(pip_args=["--index-url", "http://127.0.0.1:9/simple", "--retries", "1"])["msg"]
+    assert said.startswith("pip failed (1): ") and message in said and "\n" not in said, said
+    assert not builder.directory.exists()
+
+
 WIN = {
     "info": {"subdir": "win-64"},
     "packages": {},

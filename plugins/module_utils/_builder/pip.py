@@ -20,6 +20,7 @@ import tempfile
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._builder import conda_meta
+from ansible_collections.airgap.conda.plugins.module_utils._builder.pip_failure import failure
 from ansible_collections.airgap.conda.plugins.module_utils._builder.pip_logins import Logins
 from ansible_collections.airgap.conda.plugins.module_utils._builder.requirements import (
     RequirementFile,
@@ -148,13 +149,6 @@ def predicted(lines: t.Iterable[str]) -> list[Package]:
     return [Package(_canonical(match[1]), match[2] or "to be resolved", manager=PIP) for match in found if match]
 
 
-def failure(code: int, lines: t.Sequence[str]) -> str:
-    """Return one line for what pip printed before it ended with *code*."""
-    errors = [line for line in lines if line.lower().startswith("error")]
-    said = " ".join(" ".join(errors[-3:] or list(lines)[-5:]).split())
-    return mask(f"pip failed ({code}): {said or 'it said nothing'}")
-
-
 def _run(command: list[str], variables: dict[str, str], directory: str, progress: Progress) -> None:
     lines: collections.deque[str] = collections.deque(maxlen=200)
     try:
@@ -177,7 +171,7 @@ def _run(command: list[str], variables: dict[str, str], directory: str, progress
             if line.strip().startswith(_TELLING):
                 progress.say(mask(f"pip: {line.strip()}"))
     if process.returncode:
-        raise BuildError(failure(process.returncode, lines))
+        raise BuildError(failure(process.returncode, list(lines)))
 
 
 def _refuse_replaced(prefix: str) -> None:

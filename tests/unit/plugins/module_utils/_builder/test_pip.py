@@ -41,22 +41,6 @@ def test_the_users_options_come_last() -> None:
     assert command[-3:] == ["--requirement", "r.txt", "--only-binary=:all:"]
 
 
-@pytest.mark.parametrize(
-    ("lines", "message"),
-    [
-        (
-            ["Collecting x", "ERROR: No matching distribution found for x"],
-            "ERROR: No matching distribution found for x",
-        ),
-        (["something", "broke"], "something broke"),
-        ([], "it said nothing"),
-        (["ERROR: 403 for https://ann:pw@index/simple/x"], "ERROR: 403 for https://***@index/simple/x"),
-    ],
-)
-def test_failures_are_one_line_without_credentials(lines: list[str], message: str) -> None:
-    assert pip.failure(1, lines) == f"pip failed (1): {message}"
-
-
 def test_editable_installs_are_told(tmp_path: Path) -> None:
     for name, url in (("a", '{"dir_info": {"editable": true}}'), ("b", '{"dir_info": {}}'), ("c", "")):
         metadata = tmp_path / f"lib/python3.11/site-packages/{name}-1.dist-info"
