@@ -27,6 +27,9 @@ class ActionModule(AirgapAction):
         if self.is_local:
             if arguments.get("workdir"):
                 arguments["workdir"] = self.caller_path(arguments["workdir"])
+            # A name alone is looked for in PATH.
+            if "/" in (arguments.get("conda_exe") or ""):
+                arguments["conda_exe"] = self.caller_path(arguments["conda_exe"])
             task_vars = with_builder_python(task_vars, self._task.delegate_to)
         return self.execute("env", arguments, task_vars)
 

@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from ansible_collections.airgap.conda.plugins.module_utils._builder.requirements import requirement_files
 from ansible_collections.airgap.conda.plugins.module_utils._builder.spec_file import decoded, parse_spec
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import SpecError
@@ -15,10 +17,12 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.errors import 
 
 def read_spec(path: str) -> str:
     """Return the text of the spec *path*."""
-    try:
-        return _read(path)
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be read: {error.strerror}") from error
+    return decoded(_bytes(path), path)
+
+
+def digest_of_spec(path: str) -> str:
+    """Return the sha256 (hex) of the spec *path*, by which a bundle names what it was built from."""
+    return hashlib.sha256(_bytes(path)).hexdigest()
 
 
 def included_files(text: str, path: str) -> dict[str, str]:
@@ -26,13 +30,17 @@ def included_files(text: str, path: str) -> dict[str, str]:
     found: dict[str, str] = {}
 
     def kept(name: str) -> str:
-        found[name] = _read(name)
+        with open(name, "rb") as file:
+            found[name] = decoded(file.read(), name)
         return found[name]
 
     requirement_files(parse_spec(text, path, None).pip, path, kept)
     return found
 
 
-def _read(path: str) -> str:
-    with open(path, "rb") as file:
-        return decoded(file.read(), path)
+def _bytes(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read: {error.strerror}") from error

@@ -27,7 +27,7 @@ ALLOWED = {
     "modules": (MODEL, HOST, BUILDER),
 }
 #: Runs on hosts, where there is nothing but the standard library.
-HOST_MODULES = ("env_deploy",)
+HOST_MODULES = ("bundle_info", "env_deploy", "env_drift_info")
 
 
 def imports(path: Path) -> set[str]:

@@ -50,6 +50,16 @@ variables:
   TOOLS_SAY: "it's $HOME"
 """
 
+#: Two of the same name that are quick to deploy: no Python is in them.
+SMALL = """\
+name: small
+channels: [conda-forge]
+dependencies:
+  - ncurses
+  - libffi
+"""
+SMALL_EARLIER = SMALL.replace("libffi", "bzip2")
+
 #: One that Jupyter can start.
 NOTEBOOKS = """\
 name: notebooks

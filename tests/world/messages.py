@@ -17,10 +17,12 @@ RAISED = ("SpecError", "BuildError", "BundleError", "PackError", "RelocationErro
 TAKING = (*RAISED, "_fail", "_warn", "fail_json")
 #: Functions that return or yield messages, which others raise.
 SPEAKING = {
-    "_model/preflight.py": ("_fitness", "_room", "_rights", "_length"),
+    "_model/preflight.py": ("shortage", "_fitness", "_room", "_rights", "_length"),
     "_host/registering.py": ("findings",),
     "_host/looking.py": ("look", "_findings"),
     "_builder/explanations.py": ("elsewhere", "unknown_packages", "_unknown", "unsatisfiable", "unreachable"),
+    "_builder/conda_answer.py": ("failure",),
+    "_builder/condarc.py": ("refused",),
     "_builder/environment_yml.py": ("_syntax",),
     "_builder/disks.py": ("_no_room",),
     "_builder/pip_failure.py": ("failure",),
@@ -34,6 +36,8 @@ PASSED_ON = (
     "_in_the_users_words",
     "unreachable",
     "message",
+    "short",
+    "shortage",
     "'; '.join",
     "str(error)",
 )

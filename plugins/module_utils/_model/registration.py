@@ -7,11 +7,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Order
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
+    Order,
+    Registration,
+    parse_registration,
+)
 
 FILE = "file"
 LINK = "link"
@@ -19,6 +24,8 @@ LINE = "line"
 DIRECTORY = "directory"
 
 _MADE = "Made by airgap.conda"
+#: Bytes of a name that every file system takes, less what is put behind it meanwhile.
+_NAME_MAX = 240
 
 
 class Mark(t.NamedTuple):
@@ -81,6 +88,8 @@ def _conda(order: Order, scope: Scope) -> t.Iterator[Mark]:
     directory = "/etc/conda/condarc.d" if scope.system else f"{scope.home}/.conda/condarc.d"
     # One name for one directory: /a/b and /a_b are two.
     name = "airgap" + order.envs_dir.replace("%", "%25").replace("_", "%5F").replace("/", "_")
+    if len(name.encode("utf-8", "surrogateescape")) > _NAME_MAX:
+        name = "airgap-" + hashlib.sha256(order.envs_dir.encode("utf-8", "surrogateescape")).hexdigest()
     first = own if scope.system else f"{scope.home}/.conda/envs"
     listed = dict.fromkeys((own, first, order.envs_dir))
     text = f"# {_MADE}; removed with the last environment in {order.envs_dir}.\nenvs_dirs:\n"
@@ -153,11 +162,22 @@ def _frozen(order: Order, python_libraries: t.Sequence[str]) -> t.Iterator[Mark]
         yield Mark(FILE, f"{order.prefix}/{library}/EXTERNALLY-MANAGED", text)
 
 
-def to_json(marks: t.Iterable[Mark]) -> str:
-    """Return *marks* as they are kept in the store."""
-    return json.dumps([list(mark) for mark in marks], indent=1) + "\n"
+class Record(t.NamedTuple):
+    """What the store knows of registration."""
+
+    #: As it was asked for.
+    register: Registration = Registration()
+    #: What that put on the host.
+    marks: t.Tuple[Mark, ...] = ()
 
 
-def from_json(text: str) -> list[Mark]:
-    """Return the marks that M(to_json) wrote."""
-    return [Mark(*fields) for fields in json.loads(text)]
+def render_record(record: Record) -> bytes:
+    """Return *record* as it is kept in the store."""
+    fields = {"register": record.register._asdict(), "marks": [list(mark) for mark in record.marks]}
+    return (json.dumps(fields, indent=1) + "\n").encode("ascii")
+
+
+def parse_record(text: bytes) -> Record:
+    """Return what M(render_record) wrote."""
+    fields = json.loads(text)
+    return Record(parse_registration(fields["register"]), tuple(Mark(*mark) for mark in fields["marks"]))
