@@ -30,7 +30,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder.requirements
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BuildError
 from ansible_collections.airgap.conda.plugins.module_utils._model.packages import PIP, Package
-from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import mask
+from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import credentials, mask
 
 #: Settings that would send files elsewhere, or refuse, or run another Python.
 _MISLEADING = {
@@ -58,7 +58,7 @@ def install(
     variables.update(logins.settings(_settings(prefix, variables)))
     with tempfile.TemporaryDirectory(prefix="airgap-conda-") as passing:
         first = write_files(files, passing, logins.taken_out)
-        given = [logins.taken_out(option) for option in options]
+        given = [_without_login(logins.taken_out(option)) for option in options]
         _write_private(os.path.join(passing, "netrc"), logins.netrc())
         variables.update(logins.variables(), NETRC=os.path.join(passing, "netrc"))
         progress.say(f"pip: installing {len(requirements(files))} requirements")
@@ -75,6 +75,16 @@ def arguments(prefix: str, first: str, options: t.Sequence[str]) -> list[str]:
     command = [*_pip(prefix), "install", "--no-compile"]
     quiet = ["--no-input", "--progress-bar=off", "--no-warn-script-location"]
     return [*command, *quiet, "--requirement", first, *options]
+
+
+def _without_login(option: str) -> str:
+    """Return *option* if everybody may read it."""
+    if credentials(option):
+        raise BuildError(
+            f"pip_args: {mask(option)} has a second login for one host, which would be on a command line for everybody "
+            "to read; put it into the pip section, or into pip's configuration"
+        )
+    return option
 
 
 def _minor_version(prefix: str) -> int:

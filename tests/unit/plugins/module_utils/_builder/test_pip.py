@@ -41,6 +41,12 @@ def test_the_users_options_come_last() -> None:
     assert command[-3:] == ["--requirement", "r.txt", "--only-binary=:all:"]
 
 
+def test_no_login_stays_among_the_options() -> None:
+    assert pip._without_login("https://h/simple") == "https://h/simple"
+    with pytest.raises(BuildError, match=r"^pip_args: https://\*\*\*@h/simple has a second login for one host, "):
+        pip._without_login("https://a:b@h/simple")
+
+
 def test_editable_installs_are_told(tmp_path: Path) -> None:
     for name, url in (("a", '{"dir_info": {"editable": true}}'), ("b", '{"dir_info": {}}'), ("c", "")):
         metadata = tmp_path / f"lib/python3.11/site-packages/{name}-1.dist-info"
