@@ -32,9 +32,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def served(directory: Path) -> Iterator[str]:
+def served(directory: Path, kind: type[Quiet] = Quiet) -> Iterator[str]:
     """The address of what is in the directory."""
-    handler = functools.partial(Quiet, directory=directory)
+    handler = functools.partial(kind, directory=directory)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -262,30 +262,57 @@ def test_pips_complaints_name_the_users_file_and_line(builder: Builder) -> None:
     assert f"line 3 of {builder.home}/r.txt" in said and "\n" not in said, said
 
 
-WIN = {
-    "info": {"subdir": "win-64"},
-    "packages": {},
-    "packages.conda": {
-        f"{name}-{version}-{build}.conda": {
-            **{"name": name, "version": version, "build": build, "build_number": 0, "depends": [], "subdir": "win-64"},
-            **{"sha256": "0" * 64, "size": 1},
-        }
-        for name, version, build in (("bzip2", "1.0.8", "hcfcfb64_5"), ("pywin32", "306", "py311_0"))
-    },
-}
+@pytest.mark.parametrize(
+    ("requirement", "message"),
+    [
+        (
+            "no-such-distribution-of-ours",
+            "(the index cannot be reached: Failed to establish a new connection: [Errno 111] Connection refused)",
+        ),
+        (
+            "git+file:///nowhere/x",
+            "did not run successfully: fatal: '/nowhere/x' does not appear to be a git repository",
+        ),
+        ("./broken", 'raise RuntimeError("needs a compiler") RuntimeError: needs a compiler'),
+    ],
+)
+def test_what_pip_ran_into_is_told(requirement: str, message: str, builder: Builder) -> None:
+    (builder.home / "broken").mkdir()
+    (builder.home / "broken/b.py").write_text('raise RuntimeError("needs a compiler")\n')
+    (builder.home / "broken/pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "b"\nbackend-path = ["."]\n'
+    )
+    text = f"name: demo\nchannels: [{{channel}}]\ndependencies: [python, pip, {{{{pip: ['{requirement}']}}}}]\n"
+    builder.write(text)
+    said = builder.run(pip_args=["--index-url", "http://127.0.0.1:9/simple", "--retries", "1"])["msg"]
+    assert said.startswith("pip failed (1): ") and message in said and "\n" not in said, said
+    assert not builder.directory.exists()
 
 
-@pytest.mark.parametrize("dependency", ["bzip2=1.0.8=hcfcfb64_5", "pywin32"])
 @pytest.mark.parametrize("by", ["file", "http"])
-def test_what_is_for_other_platforms_only_names_them(dependency: str, by: str, builder: Builder) -> None:
-    shutil.copytree(root(builder), builder.home / "channel")
-    (builder.home / "channel/win-64").mkdir()
-    (builder.home / "channel/win-64/repodata.json").write_text(json.dumps(WIN))
-    with served(builder.home / "channel") as address:
-        where = address if by == "http" else "./channel"
+def test_a_build_for_other_platforms_only_names_them(by: str, builder: Builder) -> None:
+    dependency = "only-windows=1.0=h1_5"
+    with served(root(builder)) as address:
+        where = address if by == "http" else builder.channel
         builder.write(f"name: demo\nchannels: [{where}]\ndependencies: [python, '{dependency}']\n")
         said = builder.run("--check")["msg"]
     assert said.startswith(f"{dependency} exists for win-64 only, and the hosts are linux-64; ")
+
+
+class Shy(Quiet):
+    """Shows the packages of Linux only, and says nothing else of the others."""
+
+    def do_GET(self) -> None:
+        if "/linux-64/" in self.path or "/noarch/" in self.path:
+            super().do_GET()
+        else:
+            self.send_error(403)
+
+
+def test_platforms_that_cannot_be_read_do_not_matter(builder: Builder) -> None:
+    with served(root(builder), Shy) as address:
+        builder.write(f"name: demo\nchannels: [{address}]\ndependencies: [pandsa]\n")
+        assert builder.run("--check")["msg"].startswith("no channel has a package pandsa; did you mean pandas?")
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounts need Linux and root")

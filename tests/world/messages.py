@@ -25,7 +25,7 @@ SPEAKING = {
     "_builder/condarc.py": ("refused",),
     "_builder/environment_yml.py": ("_syntax",),
     "_builder/disks.py": ("_no_room",),
-    "_builder/pip.py": ("failure",),
+    "_builder/pip_failure.py": ("failure",),
     "_builder/request.py": ("<module>",),
 }
 #: What is raised of these, or of a join of findings.
@@ -47,6 +47,7 @@ LEAST = 8
 PIECES = (
     "surrogateescape",
     "it said nothing",
+    " (the index cannot be reached: …)",
     "; did you mean …?",
     "Caused by: ",
     "a channel (…)",

@@ -68,7 +68,7 @@ class Embedded:
 @contextlib.contextmanager
 def _repodata(question: Question, workdir: str) -> t.Iterator[str]:
     """Yield the directory of the repodata cache; its entries hold addresses, so it is kept only without credentials."""
-    if any(map(credentials, question.channels)):
+    if any(map(credentials, question.addresses)):
         with tempfile.TemporaryDirectory(prefix="airgap-conda-") as passing:
             yield passing
     else:

@@ -20,6 +20,7 @@ import tempfile
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._builder import conda_meta
+from ansible_collections.airgap.conda.plugins.module_utils._builder.pip_failure import failure
 from ansible_collections.airgap.conda.plugins.module_utils._builder.pip_logins import Logins
 from ansible_collections.airgap.conda.plugins.module_utils._builder.requirements import (
     RequirementFile,
@@ -29,7 +30,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder.requirements
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BuildError
 from ansible_collections.airgap.conda.plugins.module_utils._model.packages import PIP, Package
-from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import mask
+from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import credentials, mask
 
 #: Settings that would send files elsewhere, or refuse, or run another Python.
 _MISLEADING = {
@@ -57,7 +58,7 @@ def install(
     variables.update(logins.settings(_settings(prefix, variables)))
     with tempfile.TemporaryDirectory(prefix="airgap-conda-") as passing:
         first = write_files(files, passing, logins.taken_out)
-        given = [logins.taken_out(option) for option in options]
+        given = [_without_login(logins.taken_out(option)) for option in options]
         _write_private(os.path.join(passing, "netrc"), logins.netrc())
         variables.update(logins.variables(), NETRC=os.path.join(passing, "netrc"))
         progress.say(f"pip: installing {len(requirements(files))} requirements")
@@ -74,6 +75,16 @@ def arguments(prefix: str, first: str, options: t.Sequence[str]) -> list[str]:
     command = [*_pip(prefix), "install", "--no-compile"]
     quiet = ["--no-input", "--progress-bar=off", "--no-warn-script-location"]
     return [*command, *quiet, "--requirement", first, *options]
+
+
+def _without_login(option: str) -> str:
+    """Return *option* if everybody may read it."""
+    if credentials(option):
+        raise BuildError(
+            f"pip_args: {mask(option)} has a second login for one host, which would be on a command line for everybody "
+            "to read; put it into the pip section, or into pip's configuration"
+        )
+    return option
 
 
 def _minor_version(prefix: str) -> int:
@@ -148,13 +159,6 @@ def predicted(lines: t.Iterable[str]) -> list[Package]:
     return [Package(_canonical(match[1]), match[2] or "to be resolved", manager=PIP) for match in found if match]
 
 
-def failure(code: int, lines: t.Sequence[str]) -> str:
-    """Return one line for what pip printed before it ended with *code*."""
-    errors = [line for line in lines if line.lower().startswith("error")]
-    said = " ".join(" ".join(errors[-3:] or list(lines)[-5:]).split())
-    return mask(f"pip failed ({code}): {said or 'it said nothing'}")
-
-
 def _run(command: list[str], variables: dict[str, str], directory: str, progress: Progress) -> None:
     lines: collections.deque[str] = collections.deque(maxlen=200)
     try:
@@ -177,7 +181,7 @@ def _run(command: list[str], variables: dict[str, str], directory: str, progress
             if line.strip().startswith(_TELLING):
                 progress.say(mask(f"pip: {line.strip()}"))
     if process.returncode:
-        raise BuildError(failure(process.returncode, lines))
+        raise BuildError(failure(process.returncode, list(lines)))
 
 
 def _refuse_replaced(prefix: str) -> None:

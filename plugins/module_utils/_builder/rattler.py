@@ -129,14 +129,25 @@ async def _explanation(said: str, question: Question, gateway: t.Any, assumed: t
     """Return why there is no solution, by what a person can do about it."""
     here = (question.platform, "noarch")
     missing = [text for text in question.dependencies if not await _records(text, question, gateway, here)]
-    others = tuple(platform for platform in (*KNOWN, *WINDOWS) if platform != question.platform)
-    found = {text: {each.subdir for each in await _records(text, question, gateway, others)} for text in missing}
+    found = await _elsewhere(missing, question, gateway)
     known = [name.normalized for name in await gateway.names(list(question.channels), here)]
     return (
-        elsewhere({text: platforms for text, platforms in found.items() if platforms}, question.platform)
+        elsewhere(found, question.platform)
         or unknown_packages(question.dependencies, known, question.channels)
         or unsatisfiable(said, assumed)
     )
+
+
+async def _elsewhere(missing: t.Iterable[str], question: Question, gateway: t.Any) -> dict[str, set[str]]:
+    """Return the platforms that have each of *missing*; what cannot be read of them says nothing about these hosts."""
+    from rattler import exceptions
+
+    others = tuple(platform for platform in (*KNOWN, *WINDOWS) if platform != question.platform)
+    try:
+        found = {text: {each.subdir for each in await _records(text, question, gateway, others)} for text in missing}
+    except (exceptions.GatewayError, exceptions.FetchRepoDataError):
+        return {}
+    return {text: platforms for text, platforms in found.items() if platforms}
 
 
 async def _records(text: str, question: Question, gateway: t.Any, platforms: t.Sequence[str]) -> list[t.Any]:

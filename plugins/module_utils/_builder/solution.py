@@ -44,6 +44,11 @@ class Question:
     virtual_packages: tuple[VirtualPackage, ...]
 
     @property
+    def addresses(self) -> tuple[str, ...]:
+        """Everything that is fetched from."""
+        return (*self.channels, *(given.url for given in self.artifacts))
+
+    @property
     def is_foreign(self) -> bool:
         """Whether nothing of the environment can run on the builder."""
         return self.platform != self.builder

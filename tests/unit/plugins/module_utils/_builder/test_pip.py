@@ -41,20 +41,10 @@ def test_the_users_options_come_last() -> None:
     assert command[-3:] == ["--requirement", "r.txt", "--only-binary=:all:"]
 
 
-@pytest.mark.parametrize(
-    ("lines", "message"),
-    [
-        (
-            ["Collecting x", "ERROR: No matching distribution found for x"],
-            "ERROR: No matching distribution found for x",
-        ),
-        (["something", "broke"], "something broke"),
-        ([], "it said nothing"),
-        (["ERROR: 403 for https://ann:pw@index/simple/x"], "ERROR: 403 for https://***@index/simple/x"),
-    ],
-)
-def test_failures_are_one_line_without_credentials(lines: list[str], message: str) -> None:
-    assert pip.failure(1, lines) == f"pip failed (1): {message}"
+def test_no_login_stays_among_the_options() -> None:
+    assert pip._without_login("https://h/simple") == "https://h/simple"
+    with pytest.raises(BuildError, match=r"^pip_args: https://\*\*\*@h/simple has a second login for one host, "):
+        pip._without_login("https://a:b@h/simple")
 
 
 def test_editable_installs_are_told(tmp_path: Path) -> None:
