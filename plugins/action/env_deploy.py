@@ -67,7 +67,8 @@ class ActionModule(AirgapAction):
                 f"environment {environment.get('name') or ''} has no bundle; name its directory (env_deploy_bundle)"
             )
         paths = given if isinstance(given, dict) else {"": given}
-        found = {platform: shelf.bundle(self.caller_path(path)) for platform, path in paths.items()}
+        name = environment.get("name") or ""
+        found = {platform: shelf.bundle(self.caller_path(path), name, platform) for platform, path in paths.items()}
         _check_platforms(found)
         _check_kernel(environment, found.values())
         return {bundle.manifest.needs.platform: bundle for bundle in found.values()}

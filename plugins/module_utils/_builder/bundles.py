@@ -14,6 +14,7 @@ import os
 import tempfile
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._builder.handpacked import VERSION, Derived, derive
 from ansible_collections.airgap.conda.plugins.module_utils._builder.installed import installed_packages
 from ansible_collections.airgap.conda.plugins.module_utils._builder.needs import platform_of
 from ansible_collections.airgap.conda.plugins.module_utils._builder.packing import Packing
@@ -49,12 +50,15 @@ class Bundled(t.NamedTuple):
     #: Absent in check mode when it would have to be packed.
     manifest: t.Optional[Manifest]
     directory: str = ""
+    #: What people should know of an archive packed by hand.
+    warnings: t.Sequence[str] = ()
 
 
 class Target(t.NamedTuple):
     """What is packed, as what, and into which directory."""
 
-    prefix: str
+    #: An environment, or an archive packed by hand of one.
+    source: str
     name: str
     #: Used when every package is for any platform.
     platform: str
@@ -68,13 +72,16 @@ class Target(t.NamedTuple):
 def plan_bundle(target: Target, progress: Progress, rules: Rules = NO_RULES) -> Bundled:
     """Return what M(make_bundle) would do, writing nothing; an environment still to be made would be packed."""
     check_name(target.name)
-    if not os.path.isdir(target.prefix):
+    if not os.path.exists(target.source):
         return Bundled(True, None)
     refuse_licenses(target, rules)
     known = packed_before(target)
     if known and known.manifest:
+        check_licenses(known.manifest.packages, rules)
         return known._replace(changed=not reports(known.directory, known.manifest))
-    packing = Packing(target.prefix, progress)
+    if os.path.isfile(target.source):
+        return Bundled(True, None)
+    packing = Packing(target.source, progress)
     platform = platform_of(packing.records, target.platform)
     label = f"{target.name}-{platform}-{packing.content_id()[:12]}"
     directory = target.directory(label)
@@ -90,15 +97,15 @@ def make_bundle(target: Target, spec_sha256: str, progress: Progress, rules: Rul
     refuse_licenses(target, rules)
     known = packed_before(target)
     if known and known.manifest:
+        check_licenses(known.manifest.packages, rules)
         reported = write_report(known.directory, known.manifest)
         return known._replace(changed=point_at(target.dist, known.manifest) or reported)
     os.makedirs(target.dist, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".packing-", dir=target.dist) as directory:
         # Before packing: what changes meanwhile is packed again by the next run.
-        fingerprint = fingerprint_of(target.prefix)
-        packing = Packing(target.prefix, progress)
-        manifest = packing.pack(directory, target.name, target.platform)._replace(
-            packages=installed_packages(target.prefix),
+        fingerprint = fingerprint_of(target.source)
+        packed = _pack(target, directory, progress, rules)
+        manifest = packed.manifest._replace(
             created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
             spec_sha256=spec_sha256,
         )
@@ -110,7 +117,17 @@ def make_bundle(target: Target, spec_sha256: str, progress: Progress, rules: Rul
     placed = write_report(target.directory(manifest.label), manifest) or placed
     pointed = point_at(target.dist, manifest)
     remember(target, fingerprint, manifest.label)
-    return Bundled(placed or pointed, manifest, target.directory(manifest.label))
+    return Bundled(placed or pointed, manifest, target.directory(manifest.label), packed.warnings)
+
+
+def _pack(target: Target, directory: str, progress: Progress, rules: Rules) -> Derived:
+    """Write archive and file list into *directory*."""
+    if os.path.isfile(target.source):
+        derived = derive(target.source, directory, target.name, target.platform, progress)
+        check_licenses(derived.manifest.packages, rules)
+        return derived
+    manifest = Packing(target.source, progress).pack(directory, target.name, target.platform)
+    return Derived(manifest._replace(packages=installed_packages(target.source)), ())
 
 
 def check_name(name: str) -> None:
@@ -120,17 +137,23 @@ def check_name(name: str) -> None:
 
 
 def refuse_licenses(target: Target, rules: Rules) -> None:
-    """Raise C(PackError) where a licence is not allowed, in what was packed before too: the rules may be new."""
-    if rules != NO_RULES:
-        check_licenses(installed_packages(target.prefix), rules)
+    """Raise C(PackError) where a licence is not allowed, in what was packed before too: the rules may be new.
+
+    Those of an archive are known when it has been read.
+    """
+    if rules != NO_RULES and not os.path.isfile(target.source):
+        check_licenses(installed_packages(target.source), rules)
 
 
 # --- what was packed before -----------------------------------------------------------------------------------------
 
 
-def fingerprint_of(prefix: str) -> str:
-    """Return what changes with anything in *prefix*, without reading a file."""
-    return hashlib.sha256(stat_index(prefix)).hexdigest()
+def fingerprint_of(source: str) -> str:
+    """Return what changes with anything in *source*, without reading a file."""
+    if os.path.isfile(source):
+        status = os.stat(source)
+        return f"{VERSION} {status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+    return hashlib.sha256(stat_index(source)).hexdigest()
 
 
 def packed_before(target: Target) -> Bundled | None:
@@ -141,7 +164,7 @@ def packed_before(target: Target) -> Bundled | None:
         directory = target.directory(memo["label"])
         if not is_intact(directory, memo["label"]):
             return None
-        if memo["format"] != FORMAT or memo["fingerprint"] != fingerprint_of(target.prefix):
+        if memo["format"] != FORMAT or memo["fingerprint"] != fingerprint_of(target.source):
             return None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -158,6 +181,6 @@ def remember(target: Target, fingerprint: str, label: str) -> None:
 
 def _memo_path(target: Target) -> str:
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    parts = (os.path.abspath(target.prefix), target.name, os.path.abspath(target.dist))
+    parts = (os.path.abspath(target.source), target.name, os.path.abspath(target.dist))
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return os.path.join(cache, "airgap-conda", "packed", key[:16] + ".json")

@@ -46,6 +46,10 @@ RENEWALS = (CONDA_META, WHEEL_RECORD)
 
 Relocations = t.Tuple[t.Tuple[str, str], ...]
 
+#: Bytes of a path, and of what stands between two slashes, that Linux takes.
+PATH_MAX = 4095
+_PART_MAX = 255
+
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 #: What the header of bytecode has room for.
 _MTIME_END = 1 << 32
@@ -161,6 +165,9 @@ def path_fault(path: str) -> str | None:
         return "is not a relative path"
     if any(part in ("", ".", "..") for part in path.split("/")):
         return "does not stay below the prefix"
+    name = path.encode("utf-8", "surrogateescape")
+    if len(name) > PATH_MAX or any(len(part) > _PART_MAX for part in name.split(b"/")):
+        return "is longer than file systems hold"
     if path == GENERATION_MARKER or path.startswith(f"{GENERATION_MARKER}/"):
         return "is ours"
     return None

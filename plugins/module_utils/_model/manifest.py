@@ -67,6 +67,10 @@ class Needs(t.NamedTuple):
     size: int
     #: Files, links and directories of the deployed tree.
     inodes: int
+    #: The file that sets the longest prefix, or empty.
+    narrowest: str = ""
+    #: The only prefix at which it works, of an archive that was packed for one; or empty.
+    prefix: str = ""
 
 
 class Manifest(t.NamedTuple):
@@ -134,7 +138,11 @@ def check_format(found: t.Any, newest: int, what: str) -> None:
 
 
 def typed(kind: t.Callable[..., Kind], fields: t.Mapping[str, t.Any]) -> Kind:
-    """Return the NamedTuple *kind* of *fields* that were read; C(TypeError) unless they have the declared types."""
+    """Return the NamedTuple *kind* of *fields* that were read; C(TypeError) unless they have the declared types.
+
+    What has a default came later, and may be missing.
+    """
+    fields = {**t.cast(t.Any, kind)._field_defaults, **fields}
     for name, wanted in t.get_type_hints(kind).items():
         if not is_a(fields[name], wanted):
             raise TypeError(f"{name} is no {wanted.__name__}")

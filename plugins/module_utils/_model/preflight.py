@@ -87,5 +87,13 @@ def _rights(place: Place) -> t.Iterator[str]:
 
 def _length(needs: Needs, prefix: str) -> t.Iterator[str]:
     length = len(prefix.encode("utf-8", "surrogateescape"))
-    if length > needs.prefix_max:
-        yield f"the prefix {prefix} has {length} bytes, files of this bundle can carry {needs.prefix_max} at most"
+    if needs.prefix and prefix != needs.prefix:
+        yield (
+            f"the archive was packed for {needs.prefix} only, here the prefix is {prefix};"
+            " pack it without --dest-prefix, or set env_deploy_envs_dir and env_deploy_name to that path"
+        )
+    elif length > needs.prefix_max:
+        yield (
+            f"the prefix {prefix} has {length} bytes, {needs.narrowest or 'a path'} can carry {needs.prefix_max}"
+            " at most; choose a shorter env_deploy_envs_dir"
+        )
