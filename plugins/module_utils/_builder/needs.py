@@ -13,7 +13,7 @@ import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._builder.conda_meta import Record
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import PackError
-from ansible_collections.airgap.conda.plugins.module_utils._model.files import BINARY, PATH_MAX, Entry
+from ansible_collections.airgap.conda.plugins.module_utils._model.files import BINARY, FILE, PATH_MAX, Entry
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import Needs
 from ansible_collections.airgap.conda.plugins.module_utils._model.versions import newest, oldest
 
@@ -29,6 +29,7 @@ def needs_of(entries: t.Sequence[Entry], records: t.Sequence[Record], wheels: t.
     """Return the needs of an environment of *entries*, with the packages of *records* and the WHEEL files *wheels*."""
     glibc = [least_virtual(records, "__glibc"), *map(least_glibc_of_wheel, wheels)]
     binary = [(len(old.encode()), each.path) for each in entries for old, mode in each.relocations if mode == BINARY]
+    texts = [(not each.path.endswith((".py", ".pyc")), each.path) for each in entries if _quotes(each)]
     prefix_max, narrowest = min(binary, default=(PATH_MAX, ""))
     return Needs(
         platform=platform_of(records, platform),
@@ -36,10 +37,14 @@ def needs_of(entries: t.Sequence[Entry], records: t.Sequence[Record], wheels: t.
         cuda=least_virtual(records, "__cuda"),
         prefix_max=prefix_max,
         narrowest=narrowest,
-        prefix="",
+        quoting=min(texts, default=(True, ""))[1],
         size=sum(entry.size + -entry.size % _BLOCK for entry in entries),
         inodes=len(entries) + len({os.path.dirname(entry.path) for entry in entries}),
     )
+
+
+def _quotes(entry: Entry) -> bool:
+    return entry.type == FILE and any(mode != BINARY for _old, mode in entry.relocations)
 
 
 def platform_of(records: t.Iterable[Record], default: str) -> str:

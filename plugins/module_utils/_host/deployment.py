@@ -15,7 +15,6 @@ import pwd
 import re
 import time
 import typing as t
-import zlib
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.bytecode import compile_bytecode, renew_bytecode
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import decoders
@@ -45,6 +44,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
     GENERATION_MARKER,
     content_id_of,
     parse_files,
+    unpack_files,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
     ARCHIVE_PIECE,
@@ -62,7 +62,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.plan import (
     plan_absent,
     plan_present,
 )
-from ansible_collections.airgap.conda.plugins.module_utils._model.preflight import HostFacts, preflight
+from ansible_collections.airgap.conda.plugins.module_utils._model.preflight import HostFacts, check_room, preflight
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header
 from ansible_collections.airgap.conda.plugins.module_utils._model.registration import Mark, Scope, wanted_marks
 
@@ -287,6 +287,7 @@ class Deployment:
             created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         )
         entries = parse_files(self._file_list(offer, incoming))
+        check_room(entries, offer.needs)
         staging = Staging(self.store.staging, self.order.prefix, want.uid, want.gid)
         with incoming.open(ARCHIVE_PIECE) as archive:
             staging.extract(entries, offer.carriers, offer.codec, archive, self._progress)
@@ -302,10 +303,7 @@ class Deployment:
 
     @staticmethod
     def _file_list(offer: Offer, incoming: Incoming) -> bytes:
-        try:
-            files = zlib.decompress(incoming.piece(FILES_PIECE), wbits=31)
-        except zlib.error as error:
-            raise DeployError(f"the file list is damaged ({error}); copy the bundle again") from None
+        files = unpack_files(incoming.piece(FILES_PIECE))
         if content_id_of(files) != offer.content_id:
             raise DeployError("the file list is not that of the content id; the bundle is damaged, copy it again")
         return files

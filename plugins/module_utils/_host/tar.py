@@ -32,6 +32,7 @@ _SUM = slice(148, 156)
 _ADLER = 65521
 #: More than any path and its like needs; bounds what a damaged header can make us read.
 _PAX_MAX = 1 << 20
+_PAX_ROW_MAX = 16
 
 
 class Member(t.NamedTuple):
@@ -53,13 +54,15 @@ def members(source: Reader) -> t.Iterator[tuple[Member, t.Iterator[bytes]]]:
     Raise C(ValueError) or C(EOFError) where it is no tar or ends too early.
     """
     records: dict[str, str] = {}
+    row = 0
     header = _exactly(source, _BLOCK)
     while header != _END:
         _check(header)
         flag, size = header[156:157], _number(header[124:136])
         if flag in (_PAX, _PAX_GLOBAL) or flag in _GNU_LONG:
-            if size > _PAX_MAX:
-                raise ValueError(f"an extended header of {size} bytes")
+            row += 1
+            if size > _PAX_MAX or row > _PAX_ROW_MAX:
+                raise ValueError(f"extended headers ({row}, of {size} bytes) that no file needs")
             extended = _exactly(source, size)
             if flag == _PAX:
                 records = _pax_records(extended)
@@ -72,7 +75,7 @@ def members(source: Reader) -> t.Iterator[tuple[Member, t.Iterator[bytes]]]:
         yield member, data
         for _rest in data:
             pass
-        records = {}
+        records, row = {}, 0
         header = _exactly(source, -member.size % _BLOCK + _BLOCK)[-_BLOCK:]
 
 

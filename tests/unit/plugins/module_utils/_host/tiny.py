@@ -144,9 +144,8 @@ class TinyBundle:
             "cuda": "",
             "prefix_max": 240,
             "narrowest": "lib/libtool.so.1",
-            "prefix": "",
-            "size": 1,
-            "inodes": 1,
+            "size": sum(entry.size for entry in self.entries),
+            "inodes": 2 * len(self.entries),
         }
         self.manifest = Manifest(
             name="ml",
