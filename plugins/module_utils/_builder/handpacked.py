@@ -191,17 +191,22 @@ class _Deriving:
             return False
         if path.endswith(".pyc") and "__pycache__/" in path:
             # What was compiled on the builder names it; the host compiles its own.
-            stated = self._stated(path)
-            return bool(stated.get("sha256")) and stated.get("path_type") == "hardlink"
+            rewritten = self.fixed and "prefix_placeholder" in self._stated(source_of_bytecode(path) or "")
+            return bool(self._promised(path)) and not rewritten
         return not stays(path)
 
     def _stated(self, path: str) -> dict[str, t.Any]:
         return self._contents.stated.get(path, {})
 
+    def _promised(self, path: str) -> str:
+        """Return the digest (hex) that the package's own copy has; empty for what an installer made."""
+        stated = self._stated(path)
+        return str(stated.get("sha256") or "") if stated.get("path_type") in (None, "hardlink") else ""
+
     def _compare(self, member: Member, data: t.Iterator[bytes]) -> None:
         """Note a path that is there again, unless it is the same, or what conda-pack put over a package's own."""
         path, known = member.name, self._raw[member.name]
-        if not known or known == self._stated(path).get("sha256") or known == DIRECTORY == member.type:
+        if not known or known == self._promised(path) or known == DIRECTORY == member.type:
             return
         found = member.target if member.type == LINK else sha256_of(data)
         if found != known and member.type != HARD_LINK:
@@ -285,7 +290,7 @@ class _Deriving:
 
     def _judge_file(self, path: str, watch: Watch) -> None:
         """Note what keeps a file from working on a host, unless it is just what its package holds."""
-        if self._entries[path].sha256 == self._stated(path).get("sha256"):
+        if self._entries[path].sha256 == self._promised(path):
             return
         if watch.names_prefix:
             self.defects.add(defects.BUILDER, path)
@@ -308,7 +313,7 @@ class _Deriving:
     def _original(self, path: str, spool: t.IO[bytes]) -> Chunks:
         """Return the file as it was before conda-pack rewrote it, the builder's prefix as a placeholder."""
         chunks, stated = t.cast(Chunks, chunks_of(spool)), self._stated(path)
-        if not self._is_rewritten(path) or self._raw[path] == stated.get("sha256"):
+        if not self._is_rewritten(path) or self._raw[path] == self._promised(path):
             return chunks
         # conda-pack takes a binary that happens to be UTF-8 for a text.
         if any(b"\0" in chunk for chunk in chunks_of(spool)):
@@ -393,12 +398,12 @@ class _Deriving:
     def _is_altered(self, path: str, stated: t.Mapping[str, t.Any]) -> bool:
         """Whether a file is neither its package's nor what conda made of it in the prefix it was packed from."""
         entry, relocated = self._entries[path], bool(stated.get("prefix_placeholder"))
-        if entry.type != FILE or not stated.get("sha256") or stated.get("path_type") == "softlink":
+        if entry.type != FILE or not self._promised(path):
             return False
         if self.fixed and relocated:
             return False
         in_prefix = stated.get("sha256_in_prefix") if stated.get("file_mode") != BINARY else None
-        return entry.sha256 != stated["sha256"] and self._raw[path] != in_prefix
+        return entry.sha256 != self._promised(path) and self._raw[path] != in_prefix
 
     def _write_unpack(self, writer: ArchiveWriter, entries: t.Sequence[Entry]) -> None:
         """Add C(conda-unpack) for people with tar alone, where anything is to be relocated and can be."""

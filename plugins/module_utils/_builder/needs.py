@@ -29,7 +29,7 @@ def needs_of(entries: t.Sequence[Entry], records: t.Sequence[Record], wheels: t.
     """Return the needs of an environment of *entries*, with the packages of *records* and the WHEEL files *wheels*."""
     glibc = [least_virtual(records, "__glibc"), *map(least_glibc_of_wheel, wheels)]
     binary = [(len(old.encode()), each.path) for each in entries for old, mode in each.relocations if mode == BINARY]
-    texts = [(not each.path.endswith((".py", ".pyc")), each.path) for each in entries if _quotes(each)]
+    texts = [(not each.path.endswith(".py"), each.path) for each in entries if _quotes(each)]
     prefix_max, narrowest = min(binary, default=(PATH_MAX, ""))
     return Needs(
         platform=platform_of(records, platform),
