@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._builder.request import included_files
+from ansible_collections.airgap.conda.plugins.module_utils._builder.spec_file import decoded
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import SpecError
 from ansible_collections.airgap.conda.plugins.plugin_utils._action import AirgapAction
 from ansible_collections.airgap.conda.plugins.plugin_utils._interpreter import with_builder_python
@@ -21,6 +23,7 @@ class ActionModule(AirgapAction):
         if arguments.get("spec"):
             arguments["spec"] = self.caller_path(arguments["spec"])
             arguments["content"] = _text(arguments["spec"])
+            arguments["files"] = included_files(arguments["content"], arguments["spec"], _text)
         if isinstance(arguments.get("channels"), list):
             arguments["channels"] = [self._channel(channel) for channel in arguments["channels"]]
         if self.is_local:
@@ -36,7 +39,7 @@ class ActionModule(AirgapAction):
 
 def _text(path: str) -> str:
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        with open(path, "rb") as file:
+            return decoded(file.read(), path)
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read: {error.strerror}") from error

@@ -60,6 +60,10 @@ options:
     description:
       - The text of O(spec). Set by the action plugin.
     type: str
+  files:
+    description:
+      - The texts of the files that the C(pip) section of O(spec) includes, by path. Set by the action plugin.
+    type: dict
   state:
     description:
       - V(present) makes the environment what O(spec) says.
@@ -220,6 +224,7 @@ def argument_spec() -> dict[str, t.Any]:
     return {
         "spec": {"type": "str"},
         "content": {"type": "str", "no_log": True},
+        "files": {"type": "dict", "no_log": False},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "name": {"type": "str"},
         "channels": {"type": "list", "elements": "str"},
@@ -255,7 +260,8 @@ def workdir(module: AnsibleModule) -> str:
 
 def hide_credentials(module: AnsibleModule) -> None:
     """Keep what the channels' addresses hold out of everything that Ansible prints or registers."""
-    texts = [module.params["content"] or "", *(module.params["channels"] or ()), *module.params["pip_args"]]
+    files = (module.params["files"] or {}).values()
+    texts = [module.params["content"] or "", *files, *(module.params["channels"] or ()), *module.params["pip_args"]]
     module.no_log_values.update(*map(credentials, texts))
 
 
@@ -264,6 +270,8 @@ def main() -> None:
         argument_spec=argument_spec(),
         required_if=[("state", "present", ("spec", "content"))],
         supports_check_mode=True,
+        # It would log the arguments before their credentials are known.
+        no_log=True,
     )
     hide_credentials(module)
     complaint = libraries.complaint()

@@ -43,7 +43,7 @@ class ArchiveWriter:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._start_encoding()
+        self._version, self._compressor = self._encoder()
         self._queue: queue.Queue[bytes | None] = queue.Queue(maxsize=16)
         self._batch: list[bytes] = []
         self._batched = 0
@@ -53,13 +53,13 @@ class ArchiveWriter:
         self._thread = threading.Thread(target=self._drain)
         self._thread.start()
 
-    def _start_encoding(self) -> None:
+    def _encoder(self) -> tuple[str, t.Callable[[], t.Any]]:
+        """Return the version of the library, and what makes a compressor."""
         import zstandard
 
-        self._version = ".".join(str(part) for part in zstandard.ZSTD_VERSION)
-        self._compressed: t.Any = zstandard.ZstdCompressor(
-            level=LEVEL, threads=max(1, os.cpu_count() or 1), write_checksum=True
-        ).compressobj()
+        version = ".".join(str(part) for part in zstandard.ZSTD_VERSION)
+        threads = max(1, os.cpu_count() or 1)
+        return version, zstandard.ZstdCompressor(level=LEVEL, threads=threads, write_checksum=True).compressobj
 
     def add(self, entry: Entry, chunks: t.Iterable[bytes] = ()) -> str:
         """Append *entry* with the bytes of *chunks*; return their sha256 (hex). The size must be that of *entry*."""
@@ -117,7 +117,7 @@ class ArchiveWriter:
                 pass
 
     def _encode(self, file: t.BinaryIO) -> tuple[int, str]:
-        compressed = self._compressed
+        compressed = self._compressor()
         digest, size = hashlib.sha256(), 0
 
         def emit(data: bytes) -> int:
@@ -137,9 +137,8 @@ class GzipWriter(ArchiveWriter):
 
     codec = "gzip"
 
-    def _start_encoding(self) -> None:
-        self._version = zlib.ZLIB_RUNTIME_VERSION
-        self._compressed = zlib.compressobj(LEVEL, wbits=31)
+    def _encoder(self) -> tuple[str, t.Callable[[], t.Any]]:
+        return zlib.ZLIB_RUNTIME_VERSION, lambda: zlib.compressobj(LEVEL, wbits=31)
 
 
 def _header(entry: Entry) -> bytes:

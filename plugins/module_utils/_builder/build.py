@@ -17,6 +17,7 @@ import tempfile
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._builder import conda_meta, pip, rattler
+from ansible_collections.airgap.conda.plugins.module_utils._builder.disks import watched
 from ansible_collections.airgap.conda.plugins.module_utils._builder.environments import (
     BuildEnvironment,
     State,
@@ -25,6 +26,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder.environments
 from ansible_collections.airgap.conda.plugins.module_utils._builder.installed import installed_packages
 from ansible_collections.airgap.conda.plugins.module_utils._builder.isolation import isolated
 from ansible_collections.airgap.conda.plugins.module_utils._builder.platforms import VirtualPackage
+from ansible_collections.airgap.conda.plugins.module_utils._builder.requirements import RequirementFile, requirements
 from ansible_collections.airgap.conda.plugins.module_utils._builder.solution import Question, question
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.packages import PIP, Package, package_diff
@@ -42,7 +44,11 @@ class Wanted:
     builder: str
     channels: tuple[str, ...]
     dependencies: tuple[str, ...]
-    requirements: tuple[str, ...]
+    #: Whether the dependencies are all there shall be.
+    explicit: bool
+    requirements: tuple[RequirementFile, ...]
+    #: Digests of what the spec names by path.
+    files: tuple[tuple[str, str], ...]
     pip_args: tuple[str, ...]
     variables: tuple[tuple[str, str], ...]
     virtual_packages: tuple[VirtualPackage, ...]
@@ -53,13 +59,25 @@ class Wanted:
     @property
     def inputs(self) -> str:
         """Digest of the above; a new token for the same channel is no new input."""
-        canonical = json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+        stated = {**dataclasses.asdict(self), "requirements": self.pip_lines}
+        canonical = json.dumps(stated, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(mask(canonical).encode()).hexdigest()
+
+    @property
+    def pip_lines(self) -> tuple[tuple[str, ...], ...]:
+        """What the requirement files say, without where."""
+        return tuple(tuple(f"{line.text} {line.includes}".strip() for line in file.lines) for file in self.requirements)
+
+    @property
+    def pip_requirements(self) -> tuple[str, ...]:
+        """What pip shall install, as it may be kept."""
+        return tuple(mask(line) for line in requirements(self.requirements))
 
     @property
     def question(self) -> Question:
         platforms = (self.platform, self.builder)
-        return question(self.dependencies, self.channels, self.directory, platforms, self.virtual_packages)
+        where = (self.channels, self.directory)
+        return question(self.dependencies, *where, platforms, self.virtual_packages, explicit=self.explicit)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,11 +120,12 @@ def build(wanted: Wanted, environment: BuildEnvironment, progress: Progress) -> 
         reason = _reason(wanted, state)
         if state and not reason:
             return _unchanged(state)
-        with environment.new_prefix() as prefix:
-            packages = _install(wanted, prefix, os.path.dirname(environment.directory), progress)
+        workdir = os.path.dirname(environment.directory)
+        with watched(workdir), environment.new_prefix() as prefix:
+            packages = _install(wanted, prefix, workdir, progress)
             found = fingerprint(prefix)
-            requirements = tuple(mask(line) for line in wanted.requirements)
-            environment.adopt(State(wanted.inputs, prefix, tuple(sorted(packages)), requirements, found))
+            state_now = State(wanted.inputs, prefix, tuple(sorted(packages)), wanted.pip_requirements, found)
+            environment.adopt(state_now)
     return _changed(reason, state, packages, prefix)
 
 
@@ -133,7 +152,7 @@ def _install(wanted: Wanted, prefix: str, workdir: str, progress: Progress) -> t
         caches = rattler.Caches(os.path.join(workdir, "pkgs"), repodata)
         isolated(SOLVER, lambda events: rattler.build(asked, prefix, caches, events), progress)
     conda_meta.settle(prefix, wanted.dependencies, dict(wanted.variables))
-    if wanted.requirements:
+    if wanted.pip_requirements:
         pip.install(prefix, wanted.requirements, wanted.pip_args, wanted.directory, progress)
     return installed_packages(prefix)
 
@@ -162,9 +181,9 @@ def _reason(wanted: Wanted, state: State | None) -> str | None:
 
 
 def _predicted_pip(wanted: Wanted, state: State | None) -> list[Package]:
-    if state and state.requirements == tuple(mask(line) for line in wanted.requirements):
+    if state and state.requirements == wanted.pip_requirements:
         return [package for package in state.packages if package.manager == PIP]
-    return pip.predicted(wanted.requirements)
+    return pip.predicted(wanted.pip_requirements)
 
 
 def _unchanged(state: State) -> Outcome:

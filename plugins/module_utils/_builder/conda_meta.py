@@ -14,6 +14,7 @@ import json
 import os
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._builder.artifacts import artifact, is_artifact
 from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import channel_name
 from ansible_collections.airgap.conda.plugins.module_utils._builder.spec import package_name
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import PackError
@@ -45,7 +46,7 @@ def read_records(prefix: str) -> list[Record]:
 
 def settle(prefix: str, dependencies: t.Sequence[str], variables: t.Mapping[str, str]) -> None:
     """Make the freshly installed *prefix* look as if conda had installed *dependencies* (as typed) there."""
-    requested = {package_name(dependency): mask(dependency) for dependency in dependencies}
+    requested = {package_name(dependency): _requested(dependency) for dependency in dependencies}
     settled = []
     for path, record in read_records(prefix):
         settled.append(corrected(record, requested.get(record["name"])))
@@ -57,6 +58,15 @@ def settle(prefix: str, dependencies: t.Sequence[str], variables: t.Mapping[str,
     with contextlib.suppress(FileNotFoundError):
         # Backup programs that honour it would skip the environment.
         os.unlink(os.path.join(prefix, "CACHEDIR.TAG"))
+
+
+def _requested(dependency: str) -> str:
+    """Return *dependency* as typed, less credentials and what is in the builder's directories only."""
+    if is_artifact(dependency):
+        return artifact(dependency, "/").spec
+    channel, separator, rest = dependency.rpartition("::")
+    is_local = channel.startswith((".", "/", "~", "file:"))
+    return rest if is_local else mask(f"{channel}{separator}{rest}")
 
 
 def corrected(record: Fields, requested: str | None) -> Fields:

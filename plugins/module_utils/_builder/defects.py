@@ -13,6 +13,7 @@ import json
 import posixpath
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._builder import editables
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
 
 #: How many paths a sentence names.
@@ -86,15 +87,13 @@ def some(paths: t.Collection[str]) -> str:
 
 
 def is_editable(path: str, text: bytes, inside: t.Sequence[str]) -> bool:
-    """Whether a C(.pth), C(.egg-link) or C(direct_url.json) brings in a directory that is in none of *inside*."""
+    """Whether a C(.pth), C(.egg-link) or C(direct_url.json) leads to a directory that is in none of *inside*."""
     if path.endswith(".json"):
         try:
             return bool((json.loads(text).get("dir_info") or {}).get("editable"))
         except (ValueError, AttributeError, RecursionError):
             return False
-    lines = (line.strip() for line in text.decode("utf-8", "replace").splitlines())
-    absolute = [line for line in lines if line.startswith("/")]
-    return any(not f"{line}/".startswith(tuple(f"{prefix}/" for prefix in inside)) for line in absolute)
+    return all(editables.outside(text, prefix) for prefix in inside)
 
 
 def stated_by_record(path: str, text: bytes) -> t.Iterator[tuple[str, str]]:

@@ -75,6 +75,9 @@ _HERE: Relocations = ((PLACEHOLDER, TEXT),)
 _ENV_SHEBANG = re.compile(rb"#!/usr/bin/env ([^/\s]+)([^\n]*)\n")
 #: What conda-pack adds: kept for people with tar alone, or replaced by ours.
 _ACTIVATION = ("bin/activate", "bin/activate.fish", "bin/deactivate")
+#: What pip writes of a wheel and states, or is stated, anew.
+_DIRECT_URL = ".dist-info/direct_url.json"
+_OF_WHEELS = (".dist-info/RECORD", _DIRECT_URL)
 _UNPACKING = ("bin/conda-unpack", "bin/conda_unpack_progress.py")
 
 Chunks = t.Iterable[bytes]
@@ -330,14 +333,13 @@ class _Deriving:
 
     def _comes_last(self, path: str) -> bool:
         """Whether the file states digests of others, or tells when it was made."""
-        return path == "conda-meta/history" or self._is_record(path) or self._is_wheel_record(path)
+        if path == "conda-meta/history" or self._is_record(path):
+            return True
+        return path.endswith(_OF_WHEELS) and path not in self._contents.owners
 
     @staticmethod
     def _is_record(path: str) -> bool:
         return path.startswith("conda-meta/") and path.endswith(".json") and path.count("/") == 1
-
-    def _is_wheel_record(self, path: str) -> bool:
-        return path.endswith(".dist-info/RECORD") and path not in self._contents.owners
 
     def _write_stating(self, writer: ArchiveWriter) -> None:
         files = {path: entry for path, entry in self._entries.items() if entry.type == FILE}
@@ -346,8 +348,14 @@ class _Deriving:
         digests = {**relocated, **{path: Digest(files[path].sha256, files[path].size) for path in others}}
         records = {record.path: record.data for record in self._contents.records}
         packed = {path for path in self._entries if self._entries[path].type != DIRECTORY}
-        for path in sorted(filter(self._comes_last, self._entries)):
+        # What a wheel's RECORD states comes before it.
+        for path in sorted(filter(self._comes_last, self._entries), key=lambda path: not path.endswith(_DIRECT_URL)):
             text, entry = self._contents.text(path) or b"", self._entries[path]
+            if path.endswith(_DIRECT_URL):
+                text = canonical.direct_url(text)
+                self._put(writer, entry._replace(size=len(text)), (text,))
+                relocated[path] = digests[path] = Digest(self._entries[path].sha256, len(text))
+                continue
             if path in records:
                 text, entry = canonical.conda_meta(records[path], packed, digests), entry._replace(renews=CONDA_META)
             elif path == "conda-meta/history":

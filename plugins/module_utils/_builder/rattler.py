@@ -13,12 +13,19 @@ import json
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._builder.explanations import (
+    elsewhere,
     unknown_packages,
     unreachable,
     unsatisfiable,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._builder.isolation import Events
-from ansible_collections.airgap.conda.plugins.module_utils._builder.platforms import VirtualPackage, virtual_packages
+from ansible_collections.airgap.conda.plugins.module_utils._builder.platforms import (
+    KNOWN,
+    WINDOWS,
+    VirtualPackage,
+    virtual_packages,
+)
+from ansible_collections.airgap.conda.plugins.module_utils._builder.rattler_artifacts import artifact_records
 from ansible_collections.airgap.conda.plugins.module_utils._builder.rattler_reporter import Reporter
 from ansible_collections.airgap.conda.plugins.module_utils._builder.solution import Question, conda_package
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BuildError
@@ -58,6 +65,10 @@ async def _solve(question: Question, cache: str, events: Events) -> list[t.Any]:
 
     specs = [_match_spec(dependency) for dependency in question.dependencies]
     gateway = rattler.Gateway(cache_dir=cache)
+    given = await artifact_records(question.artifacts, gateway, question.platform)
+    if question.explicit:
+        return given
+    specs += [_match_spec(f"{record.name.normalized}=={record.version}={record.build}") for record in given]
     assumed = virtual_packages(question.platform, question.builder, _detected(), question.virtual_packages)
     events.say(f"solving {len(specs)} dependencies for {question.platform}")
     try:
@@ -66,14 +77,13 @@ async def _solve(question: Question, cache: str, events: Events) -> list[t.Any]:
             specs=specs,
             gateway=gateway,
             platforms=[question.platform, "noarch"],
+            pinned_packages=given,
             virtual_packages=[_virtual_package(package) for package in assumed],
             channel_priority=rattler.ChannelPriority.Strict,
         )
         return await _watched(solution, events)
     except exceptions.SolverError as error:
-        known = [name.normalized for name in await _names(gateway, question)]
-        unknown = unknown_packages(question.dependencies, known, question.channels)
-        raise BuildError(unknown or unsatisfiable(str(error), assumed)) from error
+        raise BuildError(await _explanation(str(error), question, gateway, assumed)) from error
     except (exceptions.GatewayError, exceptions.FetchRepoDataError, exceptions.InvalidChannelError) as error:
         raise BuildError(unreachable(str(error), question.channels)) from error
 
@@ -88,9 +98,25 @@ async def _watched(solution: t.Coroutine[t.Any, t.Any, list[t.Any]], events: Eve
     raise BuildError(f"no solution after {PATIENCE} s: a channel does not answer, or the dependencies are too wide")
 
 
-async def _names(gateway: t.Any, question: Question) -> t.Iterable[t.Any]:
-    names: t.Iterable[t.Any] = await gateway.names(list(question.channels), [question.platform, "noarch"])
-    return names
+async def _explanation(said: str, question: Question, gateway: t.Any, assumed: t.Sequence[VirtualPackage]) -> str:
+    """Return why there is no solution, by what a person can do about it."""
+    here = (question.platform, "noarch")
+    missing = [text for text in question.dependencies if not await _records(text, question, gateway, here)]
+    others = tuple(platform for platform in (*KNOWN, *WINDOWS) if platform != question.platform)
+    found = {text: {each.subdir for each in await _records(text, question, gateway, others)} for text in missing}
+    known = [name.normalized for name in await gateway.names(list(question.channels), here)]
+    return (
+        elsewhere({text: platforms for text, platforms in found.items() if platforms}, question.platform)
+        or unknown_packages(question.dependencies, known, question.channels)
+        or unsatisfiable(said, assumed)
+    )
+
+
+async def _records(text: str, question: Question, gateway: t.Any, platforms: t.Sequence[str]) -> list[t.Any]:
+    """Return what matches one dependency on *platforms*."""
+    spec = _match_spec(text)
+    found = await gateway.query(list(question.channels), platforms, [spec], recursive=False)
+    return [record for records in found for record in records if spec.matches(record)]
 
 
 async def _install(question: Question, records: list[t.Any], prefix: str, cache: str, events: Events) -> None:

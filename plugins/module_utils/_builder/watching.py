@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._builder.canonical import PrefixFinder
+from ansible_collections.airgap.conda.plugins.module_utils._builder.leaks import Finder, Trace
 from ansible_collections.airgap.conda.plugins.module_utils._builder.packing import bytecode_placeholders
 
 _CHUNK = 1 << 20
@@ -25,7 +25,7 @@ class Watch:
 
     def __init__(self, known: t.Iterable[str], prefix: str) -> None:
         self._known = {old: old.encode("utf-8", "surrogateescape") for old in known}
-        self._finder = PrefixFinder(prefix) if prefix else None
+        self._finder = Finder((Trace("", prefix),)) if prefix else None
         self._overlap = max([_OVERLAP, *map(len, self._known.values())])
         self.found: set[str] = set()
         #: Every one that looks as conda-build makes them.
@@ -42,11 +42,11 @@ class Watch:
             self.is_binary = self.is_binary or b"\0" in chunk
             if b"_placehold" in data:
                 self.placeholders.update(old for old, _mode in bytecode_placeholders(data))
-            if self._finder and self._finder.found_in(chunk):
-                self.names_prefix = True
+            if self._finder:
+                self._finder.look(chunk)
             tail = data[-self._overlap :]
             yield chunk
-        self.names_prefix = self.names_prefix or bool(self._finder and self._finder.found_at_end())
+        self.names_prefix = bool(self._finder and self._finder.end())
 
 
 def replaced_head(chunks: Chunks, size: int, head: bytes) -> t.Iterator[bytes]:

@@ -94,6 +94,12 @@ class Registrar:
                 with _as_user(mark.user):
                     _PUT[mark.kind](mark)
 
+    def strip(self, tree: str) -> None:
+        """Take out of *tree*, which was live, what registration put below the prefix."""
+        for mark in reversed(self.recorded()):
+            if mark.path.startswith(f"{self._store.prefix}/"):
+                self.take(mark._replace(path=tree + mark.path[len(self._store.prefix) :]))
+
     def take(self, mark: Mark) -> None:
         """Take *mark* away, unless it is not ours any more or another environment needs it."""
         if is_there(mark) and not self._is_shared(mark):

@@ -6,7 +6,9 @@
 """The store: what airgap.conda keeps beside an environment, on the same file system.
 
 C(<envs_dir>/.airgap/<name>/) holds C(lock), C(incoming/) (parts as they arrive), C(staging/) (a tree being made),
-C(generations/<generation>/) (trees that were live), and for each generation C(receipts/), C(manifests/) and C(index/).
+C(generations/<generation>/) (whole trees that are not live), and for each generation C(receipts/), C(manifests/),
+C(files/) (the bundle's file list), C(index/), and C(failed/) with what its health check said. C(switches.jsonl) is the
+record of what was live when.
 Which generation is live is written in the tree itself, so the switch changes both in one step. C(format) is the
 number of all this: of the names here, of C(registration.json) and of indexes. Receipts and manifests have their own.
 """
@@ -40,7 +42,9 @@ FORMAT = 1
 PATIENCE = 30
 
 _RETRY = 0.2
-_PARTS = ("receipts", "manifests", "index", "generations", "incoming")
+#: What is kept of each generation beside its tree.
+_RECORDS = ("receipts", "manifests", "files", "index", "failed")
+_PARTS = (*_RECORDS, "generations", "incoming")
 _GENERATION = re.compile(r"[0-9]{4,}-[0-9a-f]{12}")
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -54,8 +58,10 @@ class Store:
         self.top = os.path.join(envs_dir, ".airgap")
         self.root = os.path.join(self.top, name)
         self.staging = os.path.join(self.root, "staging")
+        self.aside = self.path("generations", "aside")
         self.format = os.path.join(self.root, "format")
         self.registration = os.path.join(self.root, "registration.json")
+        self.switches = os.path.join(self.root, "switches.jsonl")
 
     @property
     def exists(self) -> bool:
@@ -67,6 +73,23 @@ class Store:
     def path(self, part: str, name: str) -> str:
         """Return the path of *name* in one of the store's directories."""
         return os.path.join(self.root, part, name)
+
+    def tree(self, generation: str) -> str:
+        """Return where the tree of a *generation* is that is not live."""
+        return self.path("generations", generation)
+
+    def kept(self) -> list[str]:
+        """Return the generations that are whole and not live, the oldest first."""
+        recorded = set(self._names("receipts"))
+        named = [name for name in self._names("generations") if name in recorded]
+        return sorted((name for name in named if generation_of(self.tree(name)) == name), key=number_of)
+
+    def _names(self, part: str) -> list[str]:
+        """Return the generations named in one of the store's directories; what another put there is none."""
+        try:
+            return list(filter(_GENERATION.fullmatch, os.listdir(os.path.join(self.root, part))))
+        except FileNotFoundError:
+            return []
 
     def create(self) -> None:
         """Make the store's directories."""
@@ -132,6 +155,14 @@ class Store:
         with open(self.path("manifests", generation), "rb") as file:
             return file.read()
 
+    def file_list(self, generation: str) -> bytes:
+        """Return the file list, as packed, of the bundle that *generation* is made of; empty for none."""
+        try:
+            with open(self.path("files", generation), "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            return b""
+
     def index(self, generation: str) -> bytes:
         """Return the stat index of *generation*, empty when there is none."""
         try:
@@ -142,21 +173,44 @@ class Store:
 
     def next_generation(self, content_id: str) -> str:
         """Return a name for a new generation: a number that grows, and whose content it is."""
-        named = filter(_GENERATION.fullmatch, os.listdir(os.path.join(self.root, "receipts")))
-        return f"{max(map(number_of, named), default=0) + 1:04d}-{content_id[:12]}"
+        return f"{max(map(number_of, self._names('receipts')), default=0) + 1:04d}-{content_id[:12]}"
 
-    def write_receipt(self, header: Header, items: t.Iterable[Item], manifest: bytes) -> None:
+    def write_receipt(self, header: Header, items: t.Iterable[Item], manifest: bytes, files: bytes) -> None:
         """Record a generation, for good."""
         write_whole(self.path("manifests", header.generation), (manifest,))
+        write_whole(self.path("files", header.generation), (files,))
         write_whole(self.path("receipts", header.generation), render_receipt(header, items))
 
     def write_index(self, generation: str, index: bytes) -> None:
         """Replace the stat index of *generation*."""
         write_whole(self.path("index", generation), (index,))
 
+    def failure(self, generation: str) -> str:
+        """Return what the health check said against *generation*, empty for nothing."""
+        try:
+            with open(self.path("failed", generation), encoding="utf-8", errors="replace") as file:
+                return file.read().strip()
+        except FileNotFoundError:
+            return ""
+
+    def mark_failed(self, generation: str, message: str) -> None:
+        """Note what the health check said against *generation*; with an empty message that it is well."""
+        path = self.path("failed", generation)
+        if message:
+            write_whole(path, (f"{message}\n".encode("utf-8", "surrogateescape"),))
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+
+    def orphans(self) -> list[str]:
+        """Return the generations of which there is a record and no tree."""
+        live = generation_of(self.prefix)
+        trees = {live, *self._names("generations")}
+        return sorted({name for part in _RECORDS for name in self._names(part)} - trees)
+
     def forget(self, generation: str) -> None:
         """Remove all that is kept of *generation* but its tree."""
-        for part in ("receipts", "manifests", "index"):
+        for part in _RECORDS:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path(part, generation))
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module_utils is PRIVATE to the collection and should only be used by the collection itself.
-"""Verify: how a live tree differs from its receipt, reading only what its stat index does not vouch for."""
+"""Verify: how a tree differs from its receipt, reading only what its stat index does not vouch for."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class Verified(t.NamedTuple):
     fresh_index: t.Optional[bytes] = None
 
 
-def verify(store: Store, generation: str, depth: str, registered: t.Container[str]) -> Verified:
-    """Compare the live tree with the receipt of *generation*.
+def verify(store: Store, tree: str, generation: str, depth: str, registered: t.Container[str] = ()) -> Verified:
+    """Compare *tree* with the receipt of *generation*.
 
     Depth 'receipt' looks at nothing but that the receipt is there; 'quick' reads files whose lstat changed since they
     were last seen intact; 'full' reads all. *registered*: paths below the prefix that registration put there.
     """
     if depth == VERIFY_RECEIPT:
         return Verified(Damage())
-    kept, now = store.index(generation), stat_index(store.prefix)
+    kept, now = store.index(generation), stat_index(tree)
     if depth != VERIFY_FULL and kept == now:
         return Verified(Damage())
     items = store.receipt(generation).items
@@ -51,7 +51,7 @@ def verify(store: Store, generation: str, depth: str, registered: t.Container[st
         {} if depth == VERIFY_FULL or kept.partition(b"\0")[0] != now.partition(b"\0")[0] else parse_stat_index(kept)
     )
     found = parse_stat_index(now)
-    damage = compare(store.prefix, items, known, found, registered)
+    damage = compare(tree, items, known, found, registered)
     # An index that vouches for what is not ours would keep it from being found again.
     return Verified(damage, now if not any(damage) and kept != now else None)
 

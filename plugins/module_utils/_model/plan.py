@@ -49,6 +49,8 @@ class Plan(t.NamedTuple):
 
     #: A new generation has to be staged and switched to.
     deploy: bool = False
+    #: One that is kept in the store and just what is wanted; empty where it has to be made.
+    generation: str = ""
     remove: bool = False
     actions: t.Tuple[str, ...] = ()
 
@@ -65,6 +67,11 @@ def plan_present(prefix: str, want: Want, found: Found) -> Plan:
         return Plan(deploy=True, actions=(f"deploy {want.content_id[:12]} at {prefix}",))
     reasons = tuple(_reasons(want, header, found.damage))
     return Plan(deploy=bool(reasons), actions=tuple(f"{reason} at {prefix}" for reason in reasons))
+
+
+def is_wanted(want: Want, header: Header) -> bool:
+    """Whether the generation of *header* is what is wanted, as long as its tree is intact."""
+    return want == Want(header.content_id, header.bytecode, header.uid, header.gid)
 
 
 def _reasons(want: Want, header: Header, damage: Damage) -> t.Iterator[str]:

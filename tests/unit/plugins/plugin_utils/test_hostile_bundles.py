@@ -15,7 +15,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.airgap.conda.plugins.module_utils._host import deployment
+from ansible_collections.airgap.conda.plugins.module_utils._host import acting, deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
 from ansible_collections.airgap.conda.plugins.module_utils._model.registration import Scope
@@ -49,7 +49,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[World]:
     with pytest.MonkeyPatch.context() as patch:
         (top / "site").mkdir()
         site = Site(top / "site")
-        patch.setattr(deployment, "sync", lambda _path: None)
+        patch.setattr(acting, "sync", lambda _path: None)
         patch.setattr(os, "fsync", lambda _descriptor: None)
         patch.setattr(deployment, "scope_of", lambda _order: Scope(False, str(site.home), {me: str(site.home)}))
         live = make_bundle(top / "live", tool_members("1.0"))

@@ -14,9 +14,15 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.airgap.conda.plugins.module_utils._host import deployment, switching
+from ansible_collections.airgap.conda.plugins.module_utils._host import (
+    acting,
+    activating,
+    deployment,
+    making,
+    switching,
+)
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import decoders
-from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
+from ansible_collections.airgap.conda.plugins.module_utils._host.recording import recorded_switches
 from ansible_collections.airgap.conda.plugins.module_utils._host.registering import Registrar
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
@@ -41,7 +47,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     top.mkdir()
     site = Site(top)
     # Whole disks are not waited for: no power is lost here.
-    monkeypatch.setattr(deployment, "sync", lambda _path: None)
+    monkeypatch.setattr(acting, "sync", lambda _path: None)
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
     monkeypatch.setattr(deployment, "scope_of", lambda _order: Scope(False, str(site.home), {ME: str(site.home)}))
     return site
@@ -352,10 +358,49 @@ def test_an_unhealthy_upgrade_leaves_the_old_generation_live(
     with pytest.raises(DeployError, match=r"^health: `tool \| grep .*` ended with 1"):
         site.present(two, health={"commands": ["tool | grep '^1[.]0'"]})
     assert snapshot(site.prefix) == live
-    assert site.generations() == []
-    # What was sent stays for another try until something else is wanted.
-    assert not site.run(site.order(one))["changed"]
+    failed = f"0002-{two.manifest.content_id[:12]}"
+    assert site.generations() == [failed]
+    assert site.store.failure(failed).startswith("health: `tool | grep")
     site.assert_settled(site.order(one))
+    # Another try needs nothing sent.
+    (result,) = site.present(two)
+    assert result["environments"][0]["generation"] == failed
+    assert site.store.failure(failed) == ""
+    site.assert_settled(site.order(two))
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_what_is_kept_becomes_live_again_without_being_sent(
+    site: Site, one: TinyBundle, two: TinyBundle, monkeypatch: pytest.MonkeyPatch, exchange: bool
+) -> None:
+    if not exchange:
+        monkeypatch.setattr(switching, "exchange", lambda _one, _other: False)
+    register = {"frozen": True}
+    for bundle in (one, two):
+        site.present(bundle, register=register)
+    for bundle, generation in ((one, "0001"), (two, "0002"), (one, "0001")):
+        (result,) = site.present(bundle, register=register)
+        assert result["changed"] and result["environments"][0]["generation"].startswith(f"{generation}-")
+        assert site.output() == f"{bundle.path.name} at {site.prefix}\n"
+        assert (site.prefix / "conda-meta/frozen").exists()
+        site.assert_settled(site.order(bundle, register=register))
+    assert [switch.generation[:4] for switch in recorded_switches(site.store)] == [
+        "0001",
+        "0002",
+        "0001",
+        "0002",
+        "0001",
+    ]
+
+
+def test_what_is_kept_and_damaged_is_made_anew(site: Site, one: TinyBundle, two: TinyBundle) -> None:
+    site.present(one)
+    site.present(two)
+    (kept,) = site.generations()
+    (Path(site.store.tree(kept)) / "bin/tool").write_text("broken")
+    result = site.present(one)[-1]
+    assert result["environments"][0]["generation"].startswith("0003-")
+    assert site.output() == f"1.0 at {site.prefix}\n"
 
 
 # --- several environments -------------------------------------------------------------------------------------------
@@ -572,14 +617,16 @@ def test_a_repair_that_is_killed_anywhere_is_finished(site: Site, one: TinyBundl
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
-        (deployment, "parse_files"),
-        (deployment, "renew_bytecode"),
-        (deployment, "sync"),
-        (deployment, "switch"),
-        (deployment, "check_health"),
-        (deployment, "stat_index"),
-        (Deployment, "_put_old_away"),
-        (Deployment, "_refresh_index"),
+        (making, "parse_files"),
+        (making, "renew_bytecode"),
+        (making, "stat_index"),
+        (acting, "sync"),
+        (acting, "activate"),
+        (acting, "_refresh_index"),
+        (activating, "switch"),
+        (activating, "bring_home"),
+        (activating, "check_health"),
+        (activating, "record_switch"),
         (Registrar, "apply"),
         (Store, "write_receipt"),
         (Store, "write_index"),
@@ -627,14 +674,15 @@ def test_health_is_checked_after_an_interrupted_switch_too(
     site.present(one)
     with monkeypatch.context() as patched:
         patched.setattr(
-            deployment, "check_health", lambda *_arguments: (never for never in "").throw(KeyboardInterrupt)
+            activating, "check_health", lambda *_arguments: (never for never in "").throw(KeyboardInterrupt)
         )
         with pytest.raises(KeyboardInterrupt):
             site.present(two, health={"commands": ["tool | grep '^1[.]0'"]})
     assert site.output() == f"2.0 at {site.prefix}\n"
     for _again in range(2):
-        with pytest.raises(DeployError, match=r"^health: "):
+        with pytest.raises(DeployError, match=r"^health: .* is live again, and what failed is kept for inspection at "):
             site.present(two, health={"commands": ["tool | grep '^1[.]0'"]})
+        assert site.output() == f"1.0 at {site.prefix}\n"
     site.present(two, health={"commands": ["tool | grep '^2[.]0'"]})
     site.assert_settled(site.order(two))
 

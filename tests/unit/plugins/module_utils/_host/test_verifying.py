@@ -45,13 +45,15 @@ def store(tmp_path: Path) -> Store:
     (prefix / "lib/__pycache__/x.cpython-311.pyc").write_bytes(b"code")
     staging.adopt_directory("lib/__pycache__")
     staging.adopt("lib/__pycache__/x.cpython-311.pyc", 0o644)
-    store.write_receipt(Header(GENERATION, "0" * 64, "ml", store.prefix, True, *ids, ""), staging.items.values(), b"{}")
+    store.write_receipt(
+        Header(GENERATION, "0" * 64, "ml", store.prefix, True, *ids, ""), staging.items.values(), b"{}", b""
+    )
     store.write_index(GENERATION, stat_index(store.prefix))
     return store
 
 
 def check(store: Store, depth: str = "quick", *registered: str) -> Verified:
-    return verify(store, GENERATION, depth, registered)
+    return verify(store, store.prefix, GENERATION, depth, registered)
 
 
 def damage(store: Store, depth: str = "quick", *registered: str) -> Damage:
