@@ -34,10 +34,10 @@ ODD_NAMES = (
     "conda-meta/decoy.json",
 )
 
-#: Twice in one string, twice in one file, at the end of one, and one that is no path of ours.
+#: Twice in one string, twice in one file, at the end of one, and one that is no path of ours; no text in any encoding.
 BINARY = b"\0".join(
     [
-        b"\x7fNOT-ELF\x01\x02",
+        b"\x7fNOT-ELF\x01\x02\xff\xfe",
         f"PATH={PLACEHOLDER}/bin:{PLACEHOLDER}/sbin:/bin".encode(),
         f"{PLACEHOLDER}/share/relocated".encode(),
         PLACEHOLDER.encode(),
