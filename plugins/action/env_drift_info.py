@@ -42,7 +42,9 @@ class ActionModule(AirgapAction):
 
     def _bundles(self, environment: Fields, shelf: Shelf) -> dict[str, Bundle]:
         given = environment.get("bundle")
-        return shelf.by_platform(given, self.caller_path) if given and environment.get("state") != "absent" else {}
+        if not given or environment.get("state") == "absent":
+            return {}
+        return shelf.by_platform(given, self.caller_path, environment.get("name") or "")
 
 
 def _order(environment: Fields, bundles: dict[str, Bundle]) -> Fields:
