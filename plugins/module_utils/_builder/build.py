@@ -8,15 +8,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
 import os
-import tempfile
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._builder import conda_meta, pip, rattler
+from ansible_collections.airgap.conda.plugins.module_utils._builder import conda_meta, pip
+from ansible_collections.airgap.conda.plugins.module_utils._builder.backends import Backend
+from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import PUBLIC, Channels
 from ansible_collections.airgap.conda.plugins.module_utils._builder.disks import watched
 from ansible_collections.airgap.conda.plugins.module_utils._builder.environments import (
     BuildEnvironment,
@@ -24,15 +24,12 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder.environments
     fingerprint,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._builder.installed import installed_packages
-from ansible_collections.airgap.conda.plugins.module_utils._builder.isolation import isolated
 from ansible_collections.airgap.conda.plugins.module_utils._builder.platforms import VirtualPackage
 from ansible_collections.airgap.conda.plugins.module_utils._builder.requirements import RequirementFile, requirements
 from ansible_collections.airgap.conda.plugins.module_utils._builder.solution import Question, question
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.packages import PIP, Package, package_diff
-from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import credentials, mask
-
-SOLVER = "the solver (py-rattler)"
+from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import mask
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,11 +52,14 @@ class Wanted:
     #: Where relative paths of the spec start.
     directory: str
     backend: str = "rattler"
+    #: What names of channels mean to the user.
+    names: Channels = PUBLIC
 
     @property
     def inputs(self) -> str:
-        """Digest of the above; a new token for the same channel is no new input."""
-        stated = {**dataclasses.asdict(self), "requirements": self.pip_lines}
+        """Digest of the above; a new token for the same channel is no new input, nor is a name that nothing uses."""
+        stated = {**dataclasses.asdict(dataclasses.replace(self, names=PUBLIC)), "requirements": self.pip_lines}
+        stated["asked"] = self.question.dependencies
         canonical = json.dumps(stated, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(mask(canonical).encode()).hexdigest()
 
@@ -77,7 +77,8 @@ class Wanted:
     def question(self) -> Question:
         platforms = (self.platform, self.builder)
         where = (self.channels, self.directory)
-        return question(self.dependencies, *where, platforms, self.virtual_packages, explicit=self.explicit)
+        packages = self.virtual_packages
+        return question(self.dependencies, *where, platforms, packages, explicit=self.explicit, names=self.names)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,20 +101,17 @@ class Outcome:
         }
 
 
-def predict(wanted: Wanted, environment: BuildEnvironment, progress: Progress) -> Outcome:
+def predict(wanted: Wanted, environment: BuildEnvironment, backend: Backend, progress: Progress) -> Outcome:
     """Return what M(build) would do; writes nothing that stays."""
     state = environment.state()
     reason = _reason(wanted, state)
     if state and not reason:
         return _unchanged(state)
-    with tempfile.TemporaryDirectory(prefix="airgap-conda-") as cache:
-        asked = wanted.question
-        solved = isolated(SOLVER, lambda events: rattler.solve(asked, cache, events), progress)
-    packages = [Package.from_json(package) for package in solved]
+    packages = [Package.from_json(package) for package in backend.solve(wanted.question, progress)]
     return _changed(reason, state, [*packages, *_predicted_pip(wanted, state)], state.prefix if state else None)
 
 
-def build(wanted: Wanted, environment: BuildEnvironment, progress: Progress) -> Outcome:
+def build(wanted: Wanted, environment: BuildEnvironment, backend: Backend, progress: Progress) -> Outcome:
     """Make the environment what is wanted, in a new prefix; do nothing where it is that already."""
     with environment.lock():
         state = environment.state()
@@ -122,7 +120,7 @@ def build(wanted: Wanted, environment: BuildEnvironment, progress: Progress) -> 
             return _unchanged(state)
         workdir = os.path.dirname(environment.directory)
         with watched(workdir), environment.new_prefix() as prefix:
-            packages = _install(wanted, prefix, workdir, progress)
+            packages = _install(wanted, backend, prefix, workdir, progress)
             found = fingerprint(prefix)
             state_now = State(wanted.inputs, prefix, tuple(sorted(packages)), wanted.pip_requirements, found)
             environment.adopt(state_now)
@@ -146,27 +144,12 @@ def remove(environment: BuildEnvironment) -> Outcome:
     return outcome
 
 
-def _install(wanted: Wanted, prefix: str, workdir: str, progress: Progress) -> tuple[Package, ...]:
-    asked = wanted.question
-    with _repodata(asked, workdir) as repodata:
-        caches = rattler.Caches(os.path.join(workdir, "pkgs"), repodata)
-        isolated(SOLVER, lambda events: rattler.build(asked, prefix, caches, events), progress)
+def _install(wanted: Wanted, backend: Backend, prefix: str, workdir: str, progress: Progress) -> tuple[Package, ...]:
+    backend.build(wanted.question, prefix, workdir, progress)
     conda_meta.settle(prefix, wanted.dependencies, dict(wanted.variables))
     if wanted.pip_requirements:
         pip.install(prefix, wanted.requirements, wanted.pip_args, wanted.directory, progress)
     return installed_packages(prefix)
-
-
-@contextlib.contextmanager
-def _repodata(asked: Question, workdir: str) -> t.Iterator[str]:
-    """Yield the directory of the repodata cache; its entries hold addresses, so it is kept only without credentials."""
-    if any(map(credentials, asked.channels)):
-        with tempfile.TemporaryDirectory(prefix="airgap-conda-") as passing:
-            yield passing
-    else:
-        kept = os.path.join(workdir, "repodata")
-        os.makedirs(kept, exist_ok=True)
-        yield kept
 
 
 def _reason(wanted: Wanted, state: State | None) -> str | None:

@@ -12,13 +12,17 @@ import re
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._builder.artifacts import SUBDIR
+from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import record_channel
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import PLACEHOLDER
 from ansible_collections.airgap.conda.plugins.module_utils._model.renewal import Digests, render_conda_meta
 from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import without_credentials
 
-#: Fields of a conda-meta record that say where and when it was installed.
-_DROPPED = ("created_at", "indexed_timestamp")
+#: Fields of a conda-meta record that say when it was installed and by what, or again what others of them say.
+_DROPPED = ("created_at", "indexed_timestamp", "_requested_specs", "arch", "platform", "package_type")
+#: Those that say where, which conda expects to be there.
 _EMPTIED = ("extracted_package_dir", "package_tarball_full_path")
+#: Those that solvers write only if there is something in them, or always.
+_KEPT_EMPTY = {"depends", "files", "requested_specs", "link", "paths_data", *_EMPTIED}
 
 _HISTORY_TIME = re.compile(rb"^==> .* <==$", re.MULTILINE)
 #: What was typed, and what by: both may name directories of the builder.
@@ -43,10 +47,13 @@ def conda_meta(data: dict[str, t.Any], packed: t.Container[str], digests: Digest
     C(sha256_in_prefix) becomes the digest in the bundle: *digests* for what is not as the package has it.
     """
     record = {key: value for key, value in data.items() if key not in _DROPPED}
-    record.update({key: "" for key in _EMPTIED if key in record})
-    if isinstance(record.get("link"), dict):
-        record["link"] = {**record["link"], "source": ""}
-    record.update({key: channel(record[key]) for key in ("url", "channel") if record.get(key)})
+    record.update(dict.fromkeys(_EMPTIED, ""))
+    # Whether it was linked or copied from there is no property of the package either.
+    record["link"] = {"source": "", "type": 1}
+    if record.get("channel"):
+        record.update(channel=channel(record_channel(record)))
+    if record.get("url"):
+        record.update(url=channel(record["url"]))
     if record.get("requested_spec"):
         record["requested_spec"] = _spec(record["requested_spec"])
     if record.get("requested_specs"):
@@ -56,7 +63,11 @@ def conda_meta(data: dict[str, t.Any], packed: t.Container[str], digests: Digest
     if "paths" in paths:
         kept = [_stated_path(path, digests) for path in paths["paths"] if path["_path"] in packed]
         record["paths_data"] = {**paths, "paths": sorted(kept, key=lambda path: str(path["_path"]))}
-    return render_conda_meta(record)
+    return render_conda_meta({key: value for key, value in record.items() if _says_something(key, value)})
+
+
+def _says_something(key: str, value: object) -> bool:
+    return key in _KEPT_EMPTY or value not in (None, "", [], {})
 
 
 def _spec(spec: str) -> str:
@@ -67,6 +78,9 @@ def _spec(spec: str) -> str:
 def _stated_path(path: dict[str, t.Any], digests: Digests) -> dict[str, t.Any]:
     if path.get("path_type") == "softlink":
         return {key: value for key, value in path.items() if key != "sha256_in_prefix"}
+    if path.get("path_type") == "unix_python_entry_point":
+        # What more is stated of it differs by solver, and is of the builder's own.
+        path = {key: path[key] for key in ("_path", "path_type")}
     if path["_path"] not in digests:
         return {**path, "sha256_in_prefix": path["sha256"]} if path.get("sha256") else path
     # Of what an installer writes, all of these depend on how long the builder's prefix is.

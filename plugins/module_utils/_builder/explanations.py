@@ -59,7 +59,7 @@ def unreachable(explanation: str, channels: t.Sequence[str]) -> str:
     said = mask(explanation).splitlines()
     # Neither login nor masked login is in what the library says.
     addresses = [mask(url).replace(f"{MASK}@", "") for url in channels]
-    culprit = next((url for url in addresses if url in said[0]), None)
+    culprit = next((url for line in said for url in addresses if url in line), None)
     named = f"channel {culprit}" if culprit else f"a channel ({mask(', '.join(channels))})"
     causes = [line.replace("Caused by: ", "").strip() for line in said]
     reason = "; ".join(dict.fromkeys((causes[0], causes[-1])))

@@ -12,12 +12,21 @@ import asyncio
 import hashlib
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._builder.artifacts import Artifact
+from ansible_collections.airgap.conda.plugins.module_utils._builder.artifacts import NO_CHANNEL, Artifact
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BuildError
 from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import mask
 
 #: At once.
 _FETCHED = 16
+
+
+def artifact_spec(artifact: Artifact) -> t.Any:
+    """Return what asks for the artifact, so that what it depends on is read too."""
+    import rattler
+
+    stated = {"url": artifact.url, "md5": artifact.md5, "sha256": artifact.sha256}
+    fields = ",".join(f'{key}="{value}"' for key, value in stated.items() if value)
+    return rattler.MatchSpec(f"{artifact.name}[{fields}]")
 
 
 async def artifact_records(artifacts: t.Sequence[Artifact], gateway: t.Any, platform: str) -> list[t.Any]:
@@ -41,7 +50,8 @@ async def _record(artifact: Artifact, gateway: t.Any, platform: str) -> t.Any:
         raise BuildError(f"{mask(artifact.url)} cannot be used: {mask(reason)}") from error
     if record.subdir not in (platform, "noarch"):
         raise BuildError(f"{mask(artifact.url)} is for {record.subdir}, and the hosts are {platform}")
-    record.channel = artifact.channel
+    if artifact.channel != NO_CHANNEL:
+        record.channel = artifact.channel
     return record
 
 
@@ -54,12 +64,7 @@ async def _from_file(artifact: Artifact) -> t.Any:
 
 async def _from_address(artifact: Artifact, gateway: t.Any) -> t.Any:
     """The library itself checks the digests of what it fetches."""
-    import rattler
-
-    stated = {"url": artifact.url, "md5": artifact.md5, "sha256": artifact.sha256}
-    fields = ",".join(f'{key}="{value}"' for key, value in stated.items() if value)
-    spec = rattler.MatchSpec(f"{artifact.name}[{fields}]")
-    found = await gateway.query([], ["noarch"], [spec], recursive=False)
+    found = await gateway.query([], ["noarch"], [artifact_spec(artifact)], recursive=False)
     return next(record for records in found for record in records)
 
 

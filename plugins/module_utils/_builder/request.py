@@ -12,9 +12,10 @@ import errno
 import os
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._builder import condarc
 from ansible_collections.airgap.conda.plugins.module_utils._builder.artifacts import artifact, is_artifact
 from ansible_collections.airgap.conda.plugins.module_utils._builder.build import Wanted
-from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import channel_urls
+from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import Channels
 from ansible_collections.airgap.conda.plugins.module_utils._builder.digests import digest
 from ansible_collections.airgap.conda.plugins.module_utils._builder.platforms import (
     builder_platform,
@@ -42,8 +43,10 @@ class Request(t.NamedTuple):
     warnings: tuple[str, ...]
 
 
-def request(parameters: t.Mapping[str, t.Any]) -> Request:
-    """Read the spec and the other parameters; raises C(SpecError)."""
+def request(
+    parameters: t.Mapping[str, t.Any], backend: str = "rattler", settings: condarc.Settings = condarc.NOTHING
+) -> Request:
+    """Read the spec and the other parameters, *settings* of conda besides; raises C(SpecError)."""
     path: str = parameters["spec"]
     builder = builder_platform()
     platform = checked_platform(parameters["platform"] or builder)
@@ -55,11 +58,12 @@ def request(parameters: t.Mapping[str, t.Any]) -> Request:
         )
     implicit = ["pip"] if spec.pip and not spec.names_pip and not spec.explicit else []
     requirements = requirement_files(spec.pip, path, _reader(parameters["files"] or {}))
+    names = condarc.channels(settings)
     wanted = Wanted(
         name=environment_name(parameters["name"] or spec.name, path if parameters["name"] else spec.origin),
         platform=platform,
         builder=builder,
-        channels=_channels(spec, parameters["channels"], path),
+        channels=_channels(spec, parameters["channels"] or (), path, names, settings),
         dependencies=tuple(dict.fromkeys([*(item.text for item in spec.dependencies), *implicit])),
         explicit=spec.explicit,
         requirements=requirements,
@@ -68,20 +72,13 @@ def request(parameters: t.Mapping[str, t.Any]) -> Request:
         variables=spec.variables,
         virtual_packages=given_virtual_packages(parameters["virtual_packages"] or {}),
         directory=_directory(path),
+        backend=backend,
+        names=names,
     )
+    refused = condarc.refused(settings, wanted.question.channels, wanted.directory)
+    if refused:
+        raise SpecError(f"{path}: {refused}")
     return Request(wanted, (*spec.warnings, *(IMPLICIT_PIP.format(spec=path) for _pip in implicit)))
-
-
-def included_files(text: str, path: str, read: Read) -> dict[str, str]:
-    """Return by path the texts of the files that the pip section of the spec *path* includes, for any platform."""
-    found: dict[str, str] = {}
-
-    def kept(name: str) -> str:
-        found[name] = read(name)
-        return found[name]
-
-    requirement_files(parse_spec(text, path, None).pip, path, kept)
-    return found
 
 
 def name_and_platform(parameters: t.Mapping[str, t.Any]) -> tuple[str, str]:
@@ -99,8 +96,10 @@ def default_workdir(environ: t.Mapping[str, str]) -> str:
     return os.path.join(cache, "airgap-conda", "build")
 
 
-def _channels(spec: Spec, given: t.Sequence[str] | None, path: str) -> tuple[str, ...]:
-    urls = channel_urls(given or spec.channels, _directory(path))
+def _channels(
+    spec: Spec, given: t.Sequence[str], path: str, names: Channels, settings: condarc.Settings
+) -> tuple[str, ...]:
+    urls = names.urls(given or spec.channels or settings.get("channels") or (), _directory(path))
     named = (item.text for item in spec.dependencies if not is_artifact(item.text))
     if not urls and not spec.explicit and any("::" not in dependency for dependency in named):
         raise SpecError(f"{path}: names no channel; add `channels:` to the file or set the option channels")

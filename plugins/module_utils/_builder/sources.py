@@ -20,7 +20,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.files import G
 
 #: Marks of caches, locks, freezing and deployment speak of the prefix they lie in.
 _STAYING_NAMES = (".conda_lock", "CACHEDIR.TAG", "EXTERNALLY-MANAGED", "__pycache__")
-_STAYING_PATHS = ("conda-meta/frozen", "conda-meta/conda-unpacked", GENERATION_MARKER)
+_STAYING_PATHS = ("conda-meta/created_at", "conda-meta/frozen", "conda-meta/conda-unpacked", GENERATION_MARKER)
 
 
 #: Directories at the top that conda-pack takes for parts of an installation of conda and passes over, though they hold

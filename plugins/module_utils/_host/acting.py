@@ -10,15 +10,16 @@ from __future__ import annotations
 import os
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.activating import activate, confirm
+from ansible_collections.airgap.conda.plugins.module_utils._host.adopting import adopt
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
+from ansible_collections.airgap.conda.plugins.module_utils._host.generations import collect, surplus
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
 from ansible_collections.airgap.conda.plugins.module_utils._host.looking import View, verify_live
 from ansible_collections.airgap.conda.plugins.module_utils._host.making import make_generation
-from ansible_collections.airgap.conda.plugins.module_utils._host.store import remove_tree
+from ansible_collections.airgap.conda.plugins.module_utils._host.quarantine import rescue
 from ansible_collections.airgap.conda.plugins.module_utils._host.switching import sync
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Offer
-from ansible_collections.airgap.conda.plugins.module_utils._model.switches import DEPLOY
 
 
 def act(deployment: Deployment, view: View) -> bool:
@@ -27,6 +28,9 @@ def act(deployment: Deployment, view: View) -> bool:
         _remove(deployment)
         return True
     offer = deployment.offer()
+    if view.found.header and view.fresh_index:
+        # What vouches for the live tree now decides what that gives.
+        deployment.store.write_index(view.found.header.generation, view.fresh_index)
     if view.plan.deploy and offer is not None:
         if not _deploy(deployment, offer, view):
             return False
@@ -34,26 +38,29 @@ def act(deployment: Deployment, view: View) -> bool:
         if view.put or view.take:
             deployment.registrar.apply(deployment.wanted_marks())
         confirm(deployment)
+        collect(deployment.store, view.surplus)
     if offer is not None:
         Incoming(deployment.store, offer).forget()
-    _refresh_index(deployment, view)
+    if view.plan.deploy or view.put or view.take:
+        _refresh_index(deployment)
     return True
 
 
 def _deploy(deployment: Deployment, offer: Offer, view: View) -> bool:
     """Make live what is wanted, of a generation that is kept or of what has arrived; False when that is not all."""
-    generation = view.plan.generation
+    store, old, generation = deployment.store, view.found.header, view.plan.generation
+    incoming = Incoming(store, offer)
+    if not generation and not incoming.complete:
+        return False
+    if view.plan.adopt:
+        deployment.progress.say("recording what is there")
+        old = adopt(store, deployment.order.by)
     if not generation:
-        incoming = Incoming(deployment.store, offer)
-        if not incoming.complete:
-            return False
         generation = _make(deployment, offer, incoming, view)
-    old = view.found.header
-    repair = old is not None and old.content_id == offer.content_id
-    activate(deployment, generation, DEPLOY)
-    if old is not None and repair and not view.found.damage.unexpected:
-        remove_tree(deployment.store.tree(old.generation))
-        deployment.store.forget(old.generation)
+    activate(deployment, generation)
+    if old and not view.plan.adopt and view.found.damage.unexpected:
+        rescue(store, old.generation)
+    collect(store, surplus(deployment))
     return True
 
 
@@ -62,11 +69,9 @@ def _make(deployment: Deployment, offer: Offer, incoming: Incoming, view: View) 
     store = deployment.store
     try:
         header = make_generation(deployment, offer, deployment.want(offer, view.found.header), incoming)
-    except BaseException as error:
-        remove_tree(store.staging)
-        if isinstance(error, AirgapError):
-            # What arrived is damaged, or would be refused again.
-            incoming.forget()
+    except AirgapError:
+        # What arrived is damaged, or would be refused again.
+        incoming.forget()
         raise
     # Whatever lies there is whole, after a loss of power too.
     sync(store.root)
@@ -75,23 +80,20 @@ def _make(deployment: Deployment, offer: Offer, incoming: Incoming, view: View) 
     return header.generation
 
 
-def _refresh_index(deployment: Deployment, view: View) -> None:
-    """Note the stats of a tree that was found, or just made, intact."""
+def _refresh_index(deployment: Deployment) -> None:
+    """Note the stats of a tree that was just made, or registered, intact."""
     header = deployment.store.live()
-    if header is None:
-        return
-    index = view.fresh_index
-    if view.plan.deploy or view.put or view.take:
-        index = verify_live(deployment, header).fresh_index
-    if index is not None:
+    index = verify_live(deployment, header).fresh_index
+    if header and index is not None:
         deployment.store.write_index(header.generation, index)
 
 
 def _remove(deployment: Deployment) -> None:
     store = deployment.store
     deployment.registrar.apply(())
-    remove_tree(store.staging)
-    if os.path.lexists(store.prefix):
+    live = store.live()
+    if live:
         # In one step, as nothing half-removed may be found at the path.
-        os.rename(store.prefix, store.staging)
+        os.rename(store.prefix, store.tree(live.generation))
+    collect(store, store.kept())
     store.remove()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import grp
+import json
 import os
 import pwd
 import re
@@ -28,6 +29,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import
 from ansible_collections.airgap.conda.plugins.module_utils._model.registration import Mark, Scope, wanted_marks
 
 _LIBRARY = re.compile(r"python\d+\.\d+")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Deployment:
@@ -38,7 +40,7 @@ class Deployment:
         self.facts = facts
         self.progress = progress
         self.store = Store(order.envs_dir, order.name)
-        self.registrar = Registrar(self.store)
+        self.registrar = Registrar(self.store, order.register)
 
     @functools.cached_property
     def scope(self) -> Scope:
@@ -58,8 +60,7 @@ class Deployment:
 
     def want(self, offer: Offer, header: Header | None) -> Want:
         """Return what shall be live, where *header* is of what is live."""
-        uid = header.uid if header else os.geteuid()
-        gid = header.gid if header else os.getegid()
+        uid, gid = (header.uid, header.gid) if header else self._owner()
         if self.order.owner:
             account = _account(self.order.owner)
             uid, gid = account.pw_uid, account.pw_gid
@@ -67,9 +68,18 @@ class Deployment:
             gid = _group(self.order.group)
         return Want(offer.content_id, self.order.bytecode, uid, gid)
 
+    def _owner(self) -> tuple[int, int]:
+        """Return who has what is at the prefix and is not ours, or else this user."""
+        with contextlib.suppress(FileNotFoundError):
+            status = os.lstat(self.order.prefix)
+            return status.st_uid, status.st_gid
+        return os.geteuid(), os.getegid()
+
     def wanted_marks(self) -> list[Mark]:
         """Return the marks of registration that shall be on this host."""
-        return wanted_marks(self.order, self.scope, self._python_libraries()) if self.order.state == "present" else []
+        if self.order.state != "present":
+            return []
+        return wanted_marks(self.order, self.scope, self._python_libraries(), self._variables())
 
     def registered(self) -> set[str]:
         """Return the paths below the prefix that registration put there, or will."""
@@ -83,6 +93,17 @@ class Deployment:
             names = sorted(os.listdir(os.path.join(self.order.prefix, "lib")))
             return [f"lib/{name}" for name in names if _LIBRARY.fullmatch(name)]
         return []
+
+    def _variables(self) -> dict[str, str]:
+        """Return what conda sets when it activates the environment, which works without conda too."""
+        if not (self.order.register.profile or self.order.register.kernel):
+            return {}
+        # Others write this file; what they damage sets nothing.
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            with open(os.path.join(self.order.prefix, "conda-meta", "state"), encoding="utf-8") as file:
+                found = json.load(file).get("env_vars", {})
+            return {name: str(value) for name, value in found.items() if _VARIABLE.fullmatch(name)}
+        return {}
 
     def awaited(self) -> dict[str, t.Any]:
         """Return what must be sent: of which offer, from which byte on, in which encoding."""

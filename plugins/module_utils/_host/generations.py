@@ -8,10 +8,17 @@
 from __future__ import annotations
 
 import os
+import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
-from ansible_collections.airgap.conda.plugins.module_utils._host.store import generation_of, remove_tree
+from ansible_collections.airgap.conda.plugins.module_utils._host.processes import running_from
+from ansible_collections.airgap.conda.plugins.module_utils._host.quarantine import rescue
+from ansible_collections.airgap.conda.plugins.module_utils._host.recording import is_recorded, recorded_switches
+from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store, generation_of, remove_tree
 from ansible_collections.airgap.conda.plugins.module_utils._host.switching import finish_switch
+from ansible_collections.airgap.conda.plugins.module_utils._host.tree import Touched
+from ansible_collections.airgap.conda.plugins.module_utils._model.plan import superfluous
+from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import number_of
 
 
 def homeless(deployment: Deployment) -> list[str]:
@@ -22,6 +29,14 @@ def homeless(deployment: Deployment) -> list[str]:
     trees = [os.path.join(directory, name) for name in sorted(os.listdir(directory))]
     # A name that is taken was written there by another.
     return [tree for tree in trees if generation_of(tree) and not os.path.lexists(_home(deployment, tree))]
+
+
+def is_unfinished(deployment: Deployment) -> bool:
+    """Whether an interrupted run left a tree, or a switch that is not recorded."""
+    store = deployment.store
+    if os.path.lexists(store.staging) or os.path.lexists(store.aside):
+        return True
+    return bool(homeless(deployment)) or not is_recorded(store, generation_of(store.prefix))
 
 
 def bring_home(deployment: Deployment) -> list[str]:
@@ -53,3 +68,30 @@ def recover(deployment: Deployment) -> list[str]:
     for generation in store.orphans():
         store.forget(generation)
     return sentences
+
+
+def surplus(deployment: Deployment) -> list[str]:
+    """Return the generations that are kept for no more use, those in use by a process aside."""
+    store, keeping = deployment.store, deployment.order.keeping
+    names = superfluous(store.kept(), recorded_switches(store), generation_of(store.prefix), keeping.keep)
+    return [name for name in names if keeping.collect_used or not running_from(store.tree(name))]
+
+
+def drop_failed(deployment: Deployment, newest: str) -> None:
+    """Remove the generations that failed their health check before *newest* did, as nobody will ask for them."""
+    store = deployment.store
+    failed = [name for name in store.kept() if name != newest and number_of(name) and store.failure(name)]
+    collect(store, [name for name in failed if not running_from(store.tree(name))])
+
+
+def collect(store: Store, generations: t.Iterable[str]) -> None:
+    """Remove *generations*, which are kept, but what users put there; leave the indexes of those that share true."""
+    touched = Touched()
+    for generation in generations:
+        rescue(store, generation)
+        if os.path.lexists(store.tree(generation)):
+            # In one step: no half of it may be found under its name.
+            os.rename(store.tree(generation), store.staging)
+        store.forget(generation)
+        remove_tree(store.staging, touched)
+    store.renew_indexes(touched)

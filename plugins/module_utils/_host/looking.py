@@ -11,16 +11,17 @@ import contextlib
 import os
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._host.adopting import is_adoptable
+from ansible_collections.airgap.conda.plugins.module_utils._host.belongings import brought_by
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import place_of
-from ansible_collections.airgap.conda.plugins.module_utils._host.generations import homeless
+from ansible_collections.airgap.conda.plugins.module_utils._host.generations import is_unfinished, surplus
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
-from ansible_collections.airgap.conda.plugins.module_utils._host.recording import is_recorded
 from ansible_collections.airgap.conda.plugins.module_utils._host.registering import findings, is_there
-from ansible_collections.airgap.conda.plugins.module_utils._host.store import generation_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import Verified, verify
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
-from ansible_collections.airgap.conda.plugins.module_utils._model.orders import VERIFY_QUICK, Offer
+from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import parse_manifest
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import SHARE_COPY, VERIFY_QUICK, Offer
 from ansible_collections.airgap.conda.plugins.module_utils._model.plan import (
     Damage,
     Found,
@@ -48,19 +49,25 @@ class View(t.NamedTuple):
     fresh_index: t.Optional[bytes]
     #: Whether an interrupted run left something to be ended.
     unfinished: bool = False
+    #: Generations that are kept no more.
+    surplus: t.Tuple[str, ...] = ()
 
     @property
     def actions(self) -> list[str]:
         """Return what is to be done, in sentences."""
         registering = [mark.sentence for mark in self.put] + [f"take away {mark.path}" for mark in self.take]
-        return [*self.plan.actions, *registering]
+        removing = [f"remove generation {generation}, which is kept no more" for generation in self.surplus]
+        return [*self.plan.actions, *registering, *removing]
 
 
 def look(deployment: Deployment) -> View:
     """Return what is on the host and what shall be done."""
+    deployment.store.check_owner()
     header = deployment.store.live()
     verified = verify_live(deployment, header)
-    found = Found(os.path.lexists(deployment.order.prefix), header, verified.damage)
+    prefix, keeping = deployment.order.prefix, deployment.order.keeping
+    brought = brought_by(prefix, verified.damage.unexpected)
+    found = Found(os.path.lexists(prefix), header, verified.damage, is_adoptable(prefix), tuple(brought))
     if deployment.order.state == "absent":
         return _view_absent(deployment, found)
     offer = deployment.offer()
@@ -69,7 +76,7 @@ def look(deployment: Deployment) -> View:
         problem = f"there is no bundle for {deployment.facts.platform}, only for {wanted}"
         return View(found, Plan(), (), (), (problem,), None)
     want = deployment.want(offer, header)
-    plan = plan_present(deployment.order.prefix, want, found)
+    plan = plan_present(prefix, want, found, keeping)
     if plan.deploy:
         plan = plan._replace(generation=_usable(deployment, want))
     wanted_here = deployment.wanted_marks()
@@ -81,6 +88,7 @@ def look(deployment: Deployment) -> View:
         tuple(_findings(deployment, offer, plan, want)),
         verified.fresh_index,
         _is_unfinished(deployment, plan),
+        () if plan.deploy else tuple(surplus(deployment)),
     )
 
 
@@ -113,9 +121,7 @@ def _is_intact(deployment: Deployment, generation: str) -> bool:
 def _is_unfinished(deployment: Deployment, plan: Plan) -> bool:
     """Whether an interrupted run left a tree, a record, or a stream that nothing awaits."""
     store = deployment.store
-    if os.path.lexists(store.staging) or os.path.lexists(store.aside):
-        return True
-    if homeless(deployment) or store.orphans() or not is_recorded(store, generation_of(store.prefix)):
+    if is_unfinished(deployment) or store.orphans():
         return True
     with contextlib.suppress(FileNotFoundError):
         return not plan.deploy and bool(os.listdir(store.path("incoming", "")))
@@ -124,7 +130,7 @@ def _is_unfinished(deployment: Deployment, plan: Plan) -> bool:
 
 def _view_absent(deployment: Deployment, found: Found) -> View:
     prefix = deployment.order.prefix
-    plan = plan_absent(prefix, found)
+    plan = plan_absent(prefix, found, deployment.store.kept(), deployment.order.keeping)
     if not plan.remove and deployment.store.exists:
         plan = Plan(remove=True, actions=(f"remove what is kept of {prefix}",))
     return View(found, plan, (), tuple(filter(is_there, deployment.registrar.recorded())), (), None)
@@ -138,7 +144,21 @@ def _findings(deployment: Deployment, offer: Offer, plan: Plan, want: Want) -> t
         tree = store.tree(live.generation)
         yield f"{order.prefix} and {tree} both say that they are generation {live.generation}; move one away by hand"
     if plan.deploy:
-        missing = offer.size - Incoming(deployment.store, offer).received
-        yield from preflight(offer.needs, missing, order.prefix, deployment.facts, place_of(order.envs_dir))
+        missing = 0 if plan.generation else offer.size - Incoming(deployment.store, offer).received
+        needs = offer.needs._replace(size=max(0, offer.needs.size - _shared(deployment, plan, live, offer)))
+        yield from preflight(needs, missing, order.prefix, deployment.facts, place_of(order.envs_dir))
         if os.geteuid() != 0 and (want.uid, want.gid) != (os.geteuid(), os.getegid()):
             yield f"{order.prefix} shall belong to another than this user, which takes root; use become"
+
+
+def _shared(deployment: Deployment, plan: Plan, live: Header | None, offer: Offer) -> int:
+    """Return how many bytes the new generation may share; what it will is known when its file list is here."""
+    if plan.generation:
+        return offer.needs.size
+    if live is None or deployment.order.keeping.share == SHARE_COPY:
+        return 0
+    # Generation zero has no manifest, and shares nothing.
+    with contextlib.suppress(FileNotFoundError, BundleError):
+        where = f"the manifest of {live.generation}"
+        return parse_manifest(deployment.store.manifest(live.generation), where).needs.size
+    return 0

@@ -7,12 +7,19 @@
 
 from __future__ import annotations
 
-import time
+import contextlib
+import os
+import stat
+import typing as t
 import zlib
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.bytecode import compile_bytecode, renew_bytecode
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
+from ansible_collections.airgap.conda.plugins.module_utils._host.facts import place_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
+from ansible_collections.airgap.conda.plugins.module_utils._host.owning import claims_of
+from ansible_collections.airgap.conda.plugins.module_utils._host.recording import now
+from ansible_collections.airgap.conda.plugins.module_utils._host.sharing import Sharing, find_base
 from ansible_collections.airgap.conda.plugins.module_utils._host.staging import Staging
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import remove_tree
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
@@ -20,6 +27,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.errors import 
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
     EPOCH,
     GENERATION_MARKER,
+    Entry,
     content_id_of,
     parse_files,
 )
@@ -29,38 +37,84 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.orders import 
     MANIFEST_PIECE,
     Offer,
 )
+from ansible_collections.airgap.conda.plugins.module_utils._model.ownership import Ownership
 from ansible_collections.airgap.conda.plugins.module_utils._model.plan import Want
+from ansible_collections.airgap.conda.plugins.module_utils._model.preflight import shortage
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header
 
 
 def make_generation(deployment: Deployment, offer: Offer, want: Want, incoming: Incoming) -> Header:
-    """Make the tree of *want* in staging from what has arrived, and record it."""
-    order, store, progress = deployment.order, deployment.store, deployment.progress
+    """Make the tree of *want* in staging, of what is here already and what has arrived, and record it."""
+    order, store = deployment.order, deployment.store
     remove_tree(store.staging)
+    staging = Staging(store.staging, order.prefix, want.uid, want.gid)
+    try:
+        header = _make(deployment, offer, staging, incoming)
+    except BaseException:
+        remove_tree(store.staging, staging.touched)
+        with contextlib.suppress(OSError):
+            store.renew_indexes(staging.touched)
+        raise
+    store.renew_indexes(staging.touched)
+    return header
+
+
+def _make(deployment: Deployment, offer: Offer, staging: Staging, incoming: Incoming) -> Header:
+    order, store = deployment.order, deployment.store
+    packed = incoming.piece(FILES_PIECE)
+    entries = parse_files(_file_list(packed, offer.content_id))
+    uid, gid = staging.owner
     header = Header(
         generation=store.next_generation(offer.content_id),
         content_id=offer.content_id,
         name=order.name,
         prefix=order.prefix,
         bytecode=order.bytecode,
-        uid=want.uid,
-        gid=want.gid,
-        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        uid=uid,
+        gid=gid,
+        created=now(),
+        by=order.by,
     )
-    files = incoming.piece(FILES_PIECE)
-    entries = parse_files(_file_list(files, offer.content_id))
-    staging = Staging(store.staging, order.prefix, want.uid, want.gid)
-    with incoming.open(ARCHIVE_PIECE) as archive:
-        staging.extract(entries, offer.carriers, offer.codec, archive, progress)
-    renew_bytecode(staging, store.staging, order.prefix, entries)
-    staging.renew(entries)
+    settled = _fill(deployment, offer, staging, incoming, entries)
     staging.add(GENERATION_MARKER, (header.generation + "\n").encode(), 0o644, EPOCH)
     if order.bytecode:
-        progress.say("compiling bytecode")
-        compile_bytecode(staging, store.staging, order.prefix)
-    store.write_receipt(header, staging.items.values(), incoming.piece(MANIFEST_PIECE), files)
+        deployment.progress.say("compiling bytecode")
+        compile_bytecode(staging, store.staging, order.prefix, settled)
+    staging.note_packages(Ownership(claims_of(store.staging)))
+    store.write_receipt(header, staging.items.values(), incoming.piece(MANIFEST_PIECE), packed)
     store.write_index(header.generation, stat_index(store.staging))
     return header
+
+
+def _fill(
+    deployment: Deployment, offer: Offer, staging: Staging, incoming: Incoming, entries: t.Sequence[Entry]
+) -> set[str]:
+    """Make all *entries*: first those that a generation gives, then the others; return what need not be compiled."""
+    order, store = deployment.order, deployment.store
+    staging.lay_out(entries, _mode_of(order.prefix))
+    settled: set[str] = set()
+    base = find_base(store)
+    if base is not None:
+        deployment.progress.say(f"sharing with {base.header.generation}")
+        sharing = Sharing(base, staging, order.keeping.share)
+        sharing.give(entries)
+        settled = sharing.give_bytecode(entries) if order.bytecode else settled
+    own = [entry for entry in entries if entry.path not in staging.given]
+    # What has arrived is here already, and only what is shared was not counted before.
+    short = shortage(sum(entry.size for entry in own), place_of(order.envs_dir))
+    if short:
+        raise DeployError(short)
+    if own:
+        with incoming.open(ARCHIVE_PIECE) as archive:
+            staging.extract(entries, offer.carriers, offer.codec, archive, deployment.progress)
+    renew_bytecode(staging, store.staging, order.prefix, entries)
+    staging.renew(entries)
+    return settled
+
+
+def _mode_of(prefix: str) -> int:
+    """Return who may enter the new tree: those who may enter what is there."""
+    return stat.S_IMODE(os.lstat(prefix).st_mode) if os.path.isdir(prefix) else 0o755
 
 
 def _file_list(packed: bytes, content_id: str) -> bytes:

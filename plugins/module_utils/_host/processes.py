@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module_utils is PRIVATE to the collection and should only be used by the collection itself.
-"""The processes of this host that run from a directory: their program or a library of theirs lies in it.
+"""The processes of this host that use a directory: their program, a library, an open file or they themselves are in it.
 
 A process keeps what it has opened when a tree is renamed or removed, and the kernel tells where that is now. Of other
 users' processes only root is told.
@@ -48,13 +48,22 @@ def running_from(directory: str) -> list[Process]:
 
 
 def _below(directory: str, pid: int) -> t.Iterator[str]:
-    """Yield what *pid* has mapped of *directory*, its program first, by paths below that."""
+    """Yield what *pid* uses of *directory*, its program first, by paths below that; an empty one for itself."""
     start = os.path.join(directory, "")
     with open(f"/proc/{pid}/maps", "rb") as file:
         mapped = {os.fsdecode(path) for path in _MAPPING.findall(file.read())}
-    for path in (os.readlink(f"/proc/{pid}/exe"), *sorted(mapped)):
-        if path.startswith(start):
+    opened = [f"/proc/{pid}/fd/{number}" for number in os.listdir(f"/proc/{pid}/fd")]
+    links = map(_target, (f"/proc/{pid}/cwd", f"/proc/{pid}/root", *opened))
+    for path in (_target(f"/proc/{pid}/exe"), *sorted(mapped), *links):
+        if os.path.join(path, "").startswith(start):
             yield path[len(start) :]
+
+
+def _target(link: str) -> str:
+    """Return where *link* of a process leads; it may have closed it meanwhile."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.readlink(link)
+    return ""
 
 
 def _user(pid: int) -> str:

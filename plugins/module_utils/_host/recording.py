@@ -3,14 +3,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module_utils is PRIVATE to the collection and should only be used by the collection itself.
-"""What the store records beside receipts: which generation became live when."""
+"""What the store records beside receipts: which generation became live when, and what must work in each."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store, write_whole
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Health, parse_health
 from ansible_collections.airgap.conda.plugins.module_utils._model.switches import (
     Switch,
     parse_switches,
@@ -51,3 +53,18 @@ def record_switch(store: Store, before: str, generation: str, how: str, by: str)
         switches.append(Switch(generation, last, how, now(), by))
     if switches != recorded:
         write_whole(store.switches, render_switches(switches))
+
+
+def health_of(store: Store, generation: str) -> Health:
+    """Return what must work in *generation*; of one that says nothing, that its Python starts."""
+    with contextlib.suppress(FileNotFoundError), open(store.path("health", generation), "rb") as file:
+        return parse_health(json.loads(file.read()))
+    return Health()
+
+
+def keep_health(store: Store, generation: str, health: Health) -> None:
+    """Note what must work in *generation*; for its owner's eyes, as commands may tell more than they should."""
+    if health == health_of(store, generation):
+        return
+    text = json.dumps(health._asdict(), sort_keys=True) + "\n"
+    write_whole(store.path("health", generation), (text.encode("ascii"),), 0o600)

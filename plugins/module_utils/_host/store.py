@@ -7,8 +7,8 @@
 
 C(<envs_dir>/.airgap/<name>/) holds C(lock), C(incoming/) (parts as they arrive), C(staging/) (a tree being made),
 C(generations/<generation>/) (whole trees that are not live), and for each generation C(receipts/), C(manifests/),
-C(files/) (the bundle's file list), C(index/), and C(failed/) with what its health check said. C(switches.jsonl) is the
-record of what was live when.
+C(files/) (the bundle's file list), C(health/) (what must work in it), C(index/), and C(failed/) with what its health
+check said. C(switches.jsonl) is the record of what was live when.
 Which generation is live is written in the tree itself, so the switch changes both in one step. C(format) is the
 number of all this: of the names here, of C(registration.json) and of indexes. Receipts and manifests have their own.
 """
@@ -19,10 +19,11 @@ import contextlib
 import fcntl
 import os
 import re
-import shutil
+import stat
 import time
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._host.tree import Touched
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError, DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import GENERATION_MARKER
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import check_format
@@ -30,6 +31,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import
     Header,
     Item,
     Receipt,
+    number_of,
     parse_header,
     parse_receipt,
     render_receipt,
@@ -41,11 +43,15 @@ FORMAT = 1
 #: Seconds to wait for another run on this environment.
 PATIENCE = 30
 
+#: What stays when all else is removed: it is the users'.
+_QUARANTINE = "quarantine"
+
 _RETRY = 0.2
 #: What is kept of each generation beside its tree.
-_RECORDS = ("receipts", "manifests", "files", "index", "failed")
+_RECORDS = ("receipts", "manifests", "files", "health", "index", "failed")
 _PARTS = (*_RECORDS, "generations", "incoming")
 _GENERATION = re.compile(r"[0-9]{4,}-[0-9a-f]{12}")
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -61,13 +67,16 @@ class Store:
         self.aside = self.path("generations", "aside")
         self.format = os.path.join(self.root, "format")
         self.registration = os.path.join(self.root, "registration.json")
+        self.quarantine = os.path.join(self.root, _QUARANTINE)
         self.switches = os.path.join(self.root, "switches.jsonl")
 
     @property
     def exists(self) -> bool:
         """Whether there is anything to remove: the store, or the directory of stores that a killed removal left."""
         with contextlib.suppress(FileNotFoundError):
-            return os.path.isdir(self.root) or not os.listdir(self.top)
+            return os.listdir(self.root) != [_QUARANTINE]
+        with contextlib.suppress(FileNotFoundError):
+            return not os.listdir(self.top)
         return False
 
     def path(self, part: str, name: str) -> str:
@@ -105,12 +114,26 @@ class Store:
             except ValueError:
                 raise BundleError(f"{self.format} is damaged; remove it by hand and run again") from None
 
+    def check_owner(self) -> None:
+        """Raise C(DeployError) where another user may have put what is in the store, and may lead us elsewhere."""
+        for directory in (self.top, self.root):
+            with contextlib.suppress(FileNotFoundError):
+                status = os.lstat(directory)
+                if not stat.S_ISDIR(status.st_mode):
+                    raise DeployError(f"{directory} is no directory, so somebody else put it there; move it away")
+                if status.st_uid not in (0, os.geteuid()):
+                    raise DeployError(
+                        f"{directory} belongs to another user (uid {status.st_uid}), who could lead this run elsewhere;"
+                        " deploy as that user (become_user), or to another env_deploy_envs_dir"
+                    )
+
     @contextlib.contextmanager
-    def locked(self) -> t.Iterator[None]:
-        """Keep every other run off this environment; C(DeployError) naming the holder when it does not go."""
+    def locked(self, patience: float = PATIENCE) -> t.Iterator[None]:
+        """Keep every other run off this environment; C(DeployError) naming the holder that stays for *patience*."""
+        self.check_owner()
         self.create()
         with open(os.path.join(self.root, "lock"), "a+", encoding="ascii") as file:
-            _take(file, self.prefix)
+            _take(file, self.prefix, patience)
             if os.fstat(file.fileno()).st_nlink:
                 # Another controller may have come first, with a newer collection.
                 self.check_format()
@@ -123,13 +146,26 @@ class Store:
                 yield
                 return
         # Another run removed the store, lock and all, while this one waited.
-        with self.locked():
+        with self.locked(patience):
             yield
+
+    @property
+    def busy(self) -> bool:
+        """Whether another run works on this environment at this moment."""
+        with contextlib.suppress(FileNotFoundError, PermissionError), open(
+            os.path.join(self.root, "lock"), "rb"
+        ) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
 
     def live(self) -> Header | None:
         """Return the header of the live generation, or None when what is live is not ours."""
         self.check_format()
-        generation = generation_of(self.prefix)
+        # What a link at the prefix leads to was not put there by us.
+        generation = "" if os.path.islink(self.prefix) else generation_of(self.prefix)
         try:
             return self.header(generation) if generation else None
         except FileNotFoundError:
@@ -176,14 +212,23 @@ class Store:
         return f"{max(map(number_of, self._names('receipts')), default=0) + 1:04d}-{content_id[:12]}"
 
     def write_receipt(self, header: Header, items: t.Iterable[Item], manifest: bytes, files: bytes) -> None:
-        """Record a generation, for good."""
-        write_whole(self.path("manifests", header.generation), (manifest,))
-        write_whole(self.path("files", header.generation), (files,))
+        """Record a generation, for good; one that is of no bundle has neither *manifest* nor *files*."""
+        for part, data in (("manifests", manifest), ("files", files)):
+            if data:
+                write_whole(self.path(part, header.generation), (data,))
         write_whole(self.path("receipts", header.generation), render_receipt(header, items))
 
     def write_index(self, generation: str, index: bytes) -> None:
         """Replace the stat index of *generation*."""
         write_whole(self.path("index", generation), (index,))
+
+    def renew_indexes(self, touched: Touched) -> None:
+        """Let the stat index of each generation that shares files which were *touched* be true again."""
+        for generation in self._names("index"):
+            index = self.index(generation)
+            renewed = touched.renewed(index)
+            if renewed != index:
+                self.write_index(generation, renewed)
 
     def failure(self, generation: str) -> str:
         """Return what the health check said against *generation*, empty for nothing."""
@@ -215,15 +260,13 @@ class Store:
                 os.unlink(self.path(part, generation))
 
     def remove(self) -> None:
-        """Remove the store, and the directory of stores when it was the last."""
-        remove_tree(self.root)
-        with contextlib.suppress(OSError):
-            os.rmdir(self.top)
-
-
-def number_of(generation: str) -> int:
-    """Return the number of *generation*, which grows from one to the next."""
-    return int(generation.partition("-")[0])
+        """Remove the store but its quarantine, and the directory of stores when it was the last."""
+        for name in os.listdir(self.root):
+            if name != _QUARANTINE:
+                remove_tree(os.path.join(self.root, name))
+        for directory in (self.root, self.top):
+            with contextlib.suppress(OSError):
+                os.rmdir(directory)
 
 
 def generation_of(tree: str) -> str:
@@ -236,8 +279,8 @@ def generation_of(tree: str) -> str:
     return name if _GENERATION.fullmatch(name) else ""
 
 
-def _take(file: t.IO[str], prefix: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+def _take(file: t.IO[str], prefix: str, patience: float) -> None:
+    deadline = time.monotonic() + patience
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -251,7 +294,7 @@ def _take(file: t.IO[str], prefix: str) -> None:
             time.sleep(_RETRY)
 
 
-def write_whole(path: str, chunks: t.Iterable[bytes]) -> None:
+def write_whole(path: str, chunks: t.Iterable[bytes], mode: int = 0o644) -> None:
     """Write *chunks* to *path*, durably and in one step."""
     temporary = f"{path}.new"
     with contextlib.suppress(FileNotFoundError):
@@ -262,20 +305,44 @@ def write_whole(path: str, chunks: t.Iterable[bytes]) -> None:
             file.write(chunk)
         file.flush()
         os.fsync(file.fileno())
-        os.fchmod(file.fileno(), 0o644)
+        os.fchmod(file.fileno(), mode)
     os.replace(temporary, path)
 
 
-def remove_tree(path: str) -> None:
-    """Remove the tree at *path*, directories without write permission included; nothing when there is none."""
+def remove_tree(path: str, touched: Touched | None = None) -> None:
+    """Remove the tree at *path*, directories without write permission included; nothing when there is none.
+
+    *touched* takes note of files that have other names elsewhere.
+    """
     try:
         if os.path.islink(path) or os.path.isfile(path):
             os.unlink(path)
         elif os.path.lexists(path):
             _open_up(path)
-            shutil.rmtree(path)
+            directory = os.open(path, _DIRECTORY)
+            try:
+                _remove_below(directory, touched or Touched())
+            finally:
+                os.close(directory)
+            os.rmdir(path)
     except OSError as error:
         raise DeployError(f"cannot remove {path}: {error.strerror}; remove it by hand and run again") from None
+
+
+def _remove_below(directory: int, touched: Touched) -> None:
+    """Remove all that is in the open *directory*."""
+    with os.scandir(directory) as listing:
+        found = [(item.name, item.is_dir(follow_symlinks=False)) for item in listing]
+    for name, is_directory in found:
+        if not is_directory:
+            touched.unlink(name, directory)
+            continue
+        inner = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+        try:
+            _remove_below(inner, touched)
+        finally:
+            os.close(inner)
+        os.rmdir(name, dir_fd=directory)
 
 
 def _open_up(directory: str) -> None:

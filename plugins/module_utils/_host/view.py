@@ -44,9 +44,9 @@ def in_view(tree: str, prefix: str, work: t.Callable[[], None]) -> bool:
     os.waitpid(child, 0)
     if not answer:
         raise DeployError(f"what was to be done with {tree} broke off; run again")
-    viewed, error = json.loads(answer)
-    if error:
-        raise DeployError(error)
+    viewed, message = json.loads(answer)
+    if message:
+        raise DeployError(message)
     return bool(viewed)
 
 

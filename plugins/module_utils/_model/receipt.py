@@ -34,6 +34,8 @@ class Item(t.NamedTuple):
     target: str
     #: Made on the host from other files (bytecode), so its absence is no damage.
     derived: bool
+    #: Name of the package it belongs to, in canonical form; empty for those of none. Explains, and decides nothing.
+    package: str = ""
 
 
 _TYPES = list(t.get_type_hints(Item).values())
@@ -51,6 +53,8 @@ class Header(t.NamedTuple):
     gid: int
     #: ISO 8601 UTC.
     created: str
+    #: Who ran Ansible, and where: C(user@controller).
+    by: str
 
 
 class Receipt(t.NamedTuple):
@@ -58,6 +62,11 @@ class Receipt(t.NamedTuple):
 
     header: Header
     items: t.Dict[str, Item]
+
+
+def number_of(generation: str) -> int:
+    """Return the number of *generation*, which grows from one to the next; that of one that was adopted is 0."""
+    return int(generation.partition("-")[0])
 
 
 def render_receipt(header: Header, items: t.Iterable[Item]) -> t.Iterator[bytes]:

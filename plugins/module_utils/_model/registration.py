@@ -12,7 +12,11 @@ import json
 import shlex
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Order
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
+    Order,
+    Registration,
+    parse_registration,
+)
 
 FILE = "file"
 LINK = "link"
@@ -54,14 +58,24 @@ class Scope(t.NamedTuple):
     homes: t.Dict[str, str]
 
 
-def wanted_marks(order: Order, scope: Scope, python_libraries: t.Sequence[str]) -> list[Mark]:
-    """Return everything that registers *order*; *python_libraries*: its C(lib/pythonX.Y), below the prefix."""
+#: Name and value of each.
+Variables = t.Mapping[str, str]
+_NONE: Variables = {}
+
+
+def wanted_marks(
+    order: Order, scope: Scope, python_libraries: t.Sequence[str], variables: Variables = _NONE
+) -> list[Mark]:
+    """Return everything that registers *order*.
+
+    *python_libraries* are its C(lib/pythonX.Y), below the prefix; *variables* are those that activating it sets.
+    """
     return [
         *_conda(order, scope),
         *_users(order, scope),
-        *_profile(order, scope),
+        *_profile(order, variables),
         *_commands(order, scope),
-        *_kernel(order, scope),
+        *_kernel(order, scope, variables),
         *_frozen(order, python_libraries),
     ]
 
@@ -87,14 +101,16 @@ def _users(order: Order, scope: Scope) -> t.Iterator[Mark]:
         yield Mark(LINE, f"{scope.homes[user]}/.conda/environments.txt", order.prefix, user)
 
 
-def _profile(order: Order, scope: Scope) -> t.Iterator[Mark]:
+def _profile(order: Order, variables: Variables) -> t.Iterator[Mark]:
     if order.register.profile:
-        yield Mark(FILE, f"/etc/profile.d/airgap-{order.name}.sh", profile_text(order))
+        yield Mark(FILE, f"/etc/profile.d/airgap-{order.name}.sh", profile_text(order, variables))
 
 
-def profile_text(order: Order) -> str:
+def profile_text(order: Order, variables: Variables = _NONE) -> str:
     """Return a login-shell snippet that activates the environment, with or without a conda."""
     prefix = shlex.quote(order.prefix)
+    # As conda does it, before the scripts of packages.
+    exports = "".join(f"    export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
     return f"""\
 # {_MADE}: activates {order.prefix} in login shells.
 if [ -d {prefix}/bin ]; then
@@ -102,7 +118,7 @@ if [ -d {prefix}/bin ]; then
     CONDA_DEFAULT_ENV={shlex.quote(order.name)}
     PATH="$CONDA_PREFIX/bin:$PATH"
     export CONDA_PREFIX CONDA_DEFAULT_ENV PATH
-    for _airgap_script in "$CONDA_PREFIX"/etc/conda/activate.d/*.sh; do
+{exports}    for _airgap_script in "$CONDA_PREFIX"/etc/conda/activate.d/*.sh; do
         [ ! -r "$_airgap_script" ] || . "$_airgap_script"
     done
     unset _airgap_script
@@ -116,18 +132,21 @@ def _commands(order: Order, scope: Scope) -> t.Iterator[Mark]:
         yield Mark(LINK, f"{directory}/{command}", f"{order.prefix}/bin/{command}")
 
 
-def _kernel(order: Order, scope: Scope) -> t.Iterator[Mark]:
+def _kernel(order: Order, scope: Scope, variables: Variables) -> t.Iterator[Mark]:
     """A kernel for every Jupyter of the host, or of the user; its name takes no plus sign."""
     if not order.register.kernel:
         return
     data = "/usr/local/share" if scope.system else f"{scope.home}/.local/share"
     directory = f"{data}/jupyter/kernels/airgap-{order.name.replace('+', '-plus-').lower()}"
-    kernel = {
+    kernel: dict[str, t.Any] = {
         "argv": [f"{order.prefix}/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
         "display_name": order.name,
         "language": "python",
         "metadata": {"debugger": True},
     }
+    if variables:
+        # Jupyter puts other variables in where it finds a dollar.
+        kernel["env"] = {name: value.replace("$", "$$") for name, value in sorted(variables.items())}
     yield Mark(DIRECTORY, directory, "")
     yield Mark(FILE, f"{directory}/kernel.json", json.dumps(kernel, indent=1) + "\n")
 
@@ -143,11 +162,22 @@ def _frozen(order: Order, python_libraries: t.Sequence[str]) -> t.Iterator[Mark]
         yield Mark(FILE, f"{order.prefix}/{library}/EXTERNALLY-MANAGED", text)
 
 
-def to_json(marks: t.Iterable[Mark]) -> str:
-    """Return *marks* as they are kept in the store."""
-    return json.dumps([list(mark) for mark in marks], indent=1) + "\n"
+class Record(t.NamedTuple):
+    """What the store knows of registration."""
+
+    #: As it was asked for.
+    register: Registration = Registration()
+    #: What that put on the host.
+    marks: t.Tuple[Mark, ...] = ()
 
 
-def from_json(text: str) -> list[Mark]:
-    """Return the marks that M(to_json) wrote."""
-    return [Mark(*fields) for fields in json.loads(text)]
+def render_record(record: Record) -> bytes:
+    """Return *record* as it is kept in the store."""
+    fields = {"register": record.register._asdict(), "marks": [list(mark) for mark in record.marks]}
+    return (json.dumps(fields, indent=1) + "\n").encode("ascii")
+
+
+def parse_record(text: bytes) -> Record:
+    """Return what M(render_record) wrote."""
+    fields = json.loads(text)
+    return Record(parse_registration(fields["register"]), tuple(Mark(*mark) for mark in fields["marks"]))

@@ -211,6 +211,61 @@ def test_two_builds_of_one_package_are_packed_alike() -> None:
     assert canonical.conda_meta(elsewhere, set(), {}) == canonical.conda_meta(RECORD, set(), {})
 
 
+# What the two say of one package, less what they say alike.
+BY_CONDA: dict[str, t.Any] = {
+    "name": "x",
+    "subdir": "noarch",
+    "channel": "https://h/chan/noarch",
+    "package_type": "noarch_python",
+    "depends": [],
+    "constrains": [],
+    "track_features": "",
+    "license_family": None,
+    "_requested_specs": [],
+    "requested_specs": [],
+    "package_tarball_full_path": "/pkgs/x-1-0.conda",
+    "extracted_package_dir": "/pkgs/x-1-0",
+    "link": {"source": "/pkgs/x-1-0", "type": 3},
+    "files": ["lib/x", "lib/__pycache__/x.pyc", "bin/x"],
+    "paths_data": {
+        "paths_version": 1,
+        "paths": [
+            {"_path": "lib/x", "path_type": "hardlink", "sha256": "3", "sha256_in_prefix": "3"},
+            {"_path": "lib/__pycache__/x.pyc", "path_type": "pyc_file", "size_in_bytes": 9},
+            {"_path": "bin/x", "path_type": "unix_python_entry_point", "size_in_bytes": 242},
+        ],
+    },
+}
+BY_RATTLER: dict[str, t.Any] = {
+    "name": "x",
+    "subdir": "noarch",
+    "channel": "https://h/chan/",
+    "arch": None,
+    "platform": None,
+    "depends": [],
+    "requested_specs": [],
+    "extracted_package_dir": "/cache/x-1-0-4711",
+    "link": {"source": "/cache/x-1-0-4711", "type": 1},
+    "files": ["bin/x", "lib/x"],
+    "paths_data": {
+        "paths_version": 1,
+        "paths": [
+            {"_path": "bin/x", "path_type": "unix_python_entry_point", "sha256": "7", "size_in_bytes": 236},
+            {"_path": "lib/x", "path_type": "hardlink", "sha256": "3"},
+        ],
+    },
+}
+
+
+def test_the_records_of_two_solvers_are_packed_alike() -> None:
+    digests = {"bin/x": Digest("8", 200)}
+    assert packed(BY_CONDA, digests) == packed(BY_RATTLER, digests)
+    assert packed(BY_CONDA, digests)["paths_data"]["paths"] == [
+        {"_path": "bin/x", "path_type": "unix_python_entry_point", "sha256_in_prefix": "8"},
+        {"_path": "lib/x", "path_type": "hardlink", "sha256": "3", "sha256_in_prefix": "3"},
+    ]
+
+
 @pytest.mark.parametrize("record", [{"name": "x"}, {"name": "x", "link": None, "url": None, "paths_data": None}])
 def test_records_with_little_in_them_are_taken(record: dict[str, t.Any]) -> None:
     assert packed(record)["files"] == []

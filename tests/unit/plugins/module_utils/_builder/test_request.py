@@ -77,12 +77,6 @@ def test_content_of_what_is_included_and_of_local_files_counts(tmp_path: Path) -
     assert len(seen) == 4
 
 
-def test_included_files_are_found_for_every_platform() -> None:
-    text = "dependencies:\n  - pip:\n      - -r a.txt  # [win]\n      - -c b.txt\n"
-    texts = {"/w/a.txt": "-r sub/c.txt\n", "/w/sub/c.txt": "x\n", "/w/b.txt": "y\n"}
-    assert requests.included_files(text, "/w/e.yml", texts.__getitem__) == texts
-
-
 def test_an_explicit_list_needs_a_name_and_no_channel() -> None:
     text = "@EXPLICIT\nhttps://h/c/noarch/six-1-0.conda\n"
     wanted = asked(text, name="demo").wanted

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import typing as t
 
 import yaml
@@ -48,13 +49,16 @@ STYLES = strategies.fixed_dictionaries(
 
 @given(documents(), STYLES)
 def test_what_was_written_is_read_in_every_style(document: Known, style: Known) -> None:
-    found = parse_spec(yaml.safe_dump(document, **style), "e.yml", "linux-64")
+    written = io.StringIO()
+    yaml.safe_dump(document, written, **style)
+    found = parse_spec(written.getvalue(), "e.yml", "linux-64")
     conda = [each for each in document["dependencies"] if isinstance(each, str)]
     pip = [line for each in document["dependencies"] if isinstance(each, dict) for line in each["pip"]]
     assert (found.name, list(found.channels)) == (document["name"], document["channels"])
     assert [item.text for item in found.dependencies] == conda
     assert [item.text for item in found.pip] == pip
-    assert dict(found.variables) == document["variables"]
+    # Long texts in quotes are not always written as they were.
+    assert dict(found.variables) == yaml.load(written.getvalue(), Loader=yaml.BaseLoader)["variables"]
 
 
 #: Parts of which files are made: those of a good one, then what may come between.
@@ -136,7 +140,7 @@ def read(text: str) -> Spec | None:
         return None
 
 
-@settings(max_examples=500)
+@settings(max_examples=max(500, settings().max_examples))
 @given(FILES)
 def test_files_are_taken_or_refused_as_by_the_obvious_reader(text: str) -> None:
     expected, found = plain(text), read(text)

@@ -22,7 +22,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import as_a_user, child_environment
 
 CONTENT = "0123456789ab" + "0" * 52
-HEADER = Header("0001-0123456789ab", CONTENT, "ml", "/envs/ml", True, 0, 0, "2026-11-22T10:00:00Z")
+HEADER = Header("0001-0123456789ab", CONTENT, "ml", "/envs/ml", True, 0, 0, "2026-11-22T10:00:00Z", "")
 ITEM = Item("bin/tool", "file", "a" * 64, 1, 0o755, 0, 0, "", False)
 
 #: Takes the lock, says so, and holds it until its input ends; then perhaps takes the store away.

@@ -31,7 +31,11 @@ def trees(tmp_path: Path) -> t.Tuple[Path, Path]:
 def test_only_the_work_sees_the_tree_at_the_prefix(trees: t.Tuple[Path, Path]) -> None:
     staged, live = trees
     before = Path("/proc/self/mounts").read_text()
-    assert in_view(str(staged), str(live), lambda: (live / "seen").write_text((live / "what").read_text()) and None)
+
+    def look() -> None:
+        (live / "seen").write_text((live / "what").read_text())
+
+    assert in_view(str(staged), str(live), look)
     assert (staged / "seen").read_text() == "staged"
     assert sorted(path.name for path in live.iterdir()) == ["what"]
     assert Path("/proc/self/mounts").read_text() == before

@@ -23,11 +23,19 @@ from hypothesis import strategies as st
 FIXTURE = Path(__file__).parents[3] / "fixtures" / "receipt-1.jsonl"
 
 HEADER = Header(
-    "0003-0123456789ab", "0123456789ab" + "0" * 52, "my_env", "/opt/envs/my_env", True, 0, 1000, "2026-11-22T10:00:00Z"
+    generation="0003-0123456789ab",
+    content_id="0123456789ab" + "0" * 52,
+    name="my_env",
+    prefix="/opt/envs/my_env",
+    bytecode=True,
+    uid=0,
+    gid=1000,
+    created="2026-11-22T10:00:00Z",
+    by="ada@controller",
 )
 ITEMS = [
     Item("bin", "dir", "", 0, 0o755, 0, 1000, "", False),
-    Item("bin/tool", "file", "a" * 64, 12, 0o755, 0, 1000, "", False),
+    Item("bin/tool", "file", "a" * 64, 12, 0o755, 0, 1000, "", False, "tool"),
     Item("caf\udce9\n", "file", "b" * 64, 0, 0o644, 0, 1000, "", False),
     Item("lib/__pycache__/x.cpython-311.pyc", "file", "c" * 64, 1, 0o644, 0, 1000, "", True),
     Item("lib/libx.so", "link", "", 0, 0o777, 0, 1000, "libx.so.1", False),

@@ -20,10 +20,11 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.registration i
     LINE,
     LINK,
     Mark,
+    Record,
     Scope,
-    from_json,
+    parse_record,
     profile_text,
-    to_json,
+    render_record,
     wanted_marks,
 )
 
@@ -116,6 +117,11 @@ def test_jupyter_gets_a_kernel_in_a_directory_of_its_own(scope: Scope, data: str
     assert told["display_name"] == "ml"
 
 
+def test_a_kernel_has_the_variables_of_the_spec() -> None:
+    _condarc, _directory, kernel = wanted_marks(order(kernel=True), SYSTEM, (), {"A": "costs $5"})
+    assert json.loads(kernel.text)["env"] == {"A": "costs $$5"}
+
+
 def test_a_kernel_has_a_name_that_jupyter_takes() -> None:
     _condarc, directory, _kernel = wanted_marks(order(kernel=True)._replace(name="C++_17"), SYSTEM, ())
     assert directory.path.endswith("/airgap-c-plus--plus-_17")
@@ -149,14 +155,11 @@ def test_what_is_done_is_said(mark: Mark, sentence: str) -> None:
 
 
 def test_marks_are_kept_as_they_are() -> None:
-    marks = wanted_marks(
-        order("/srv/caf\u00e9 \udce9", users=("ann",), commands=("x",), profile=True, kernel=True, frozen=True),
-        SYSTEM,
-        ("lib/python3.11",),
-    )
+    ordered = order("/srv/caf\u00e9 \udce9", users=("ann",), commands=("x",), profile=True, kernel=True, frozen=True)
+    marks = wanted_marks(ordered, SYSTEM, ("lib/python3.11",))
     assert [mark.kind for mark in marks] == [FILE, LINE, FILE, LINK, DIRECTORY, FILE, FILE, FILE]
-    assert from_json(to_json(marks)) == marks
-    assert to_json(marks).isascii()
+    record = Record(ordered.register, tuple(marks))
+    assert parse_record(render_record(record)) == record
 
 
 # --- the snippet for login shells -----------------------------------------------------------------------------------
@@ -206,6 +209,15 @@ def test_login_shells_read_what_packages_ask_for(environment: Path, tmp_path: Pa
     (scripts / "b.sh").write_text('SEEN="$SEEN b"\n')
     (scripts / "c.fish").write_text("exit 1\n")
     assert logged_in(shell, snippet_of(environment, tmp_path))[3] == f"a {environment} b"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_login_shells_have_the_variables_of_the_spec(environment: Path, tmp_path: Path, shell: str) -> None:
+    values = {"A": "it's $HOME `x` \\", "EMPTY": "", "SEEN": "by scripts"}
+    snippet = tmp_path / "airgap-ml.sh"
+    snippet.write_text(profile_text(order(str(environment.parent), profile=True), values))
+    printed = logged_in(shell, snippet, 'env | grep -E "^(A|EMPTY|SEEN)="')
+    assert sorted(printed) == [f"{name}={value}" for name, value in values.items()]
 
 
 @pytest.mark.parametrize("shell", SHELLS)
