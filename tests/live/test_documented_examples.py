@@ -93,8 +93,10 @@ def test_examples_of_bundle(builder: Path, channel: str) -> None:
     prefix = json.loads(made.output.partition("=> ")[2].splitlines()[0])["prefix"]
     # Of packages that carry no prefix, so that a copy is as good as what an installer makes.
     shutil.copytree(prefix, builder / "miniforge3/envs/science", symlinks=True)
+    shutil.copytree(prefix, builder / "miniforge3/envs/compiled", symlinks=True)
+    (builder / "miniforge3/envs/compiled/lib/notes.txt").write_text(f"made in {builder}\n")
     results = run("bundle", builder)
-    assert [Path(result["bundle"]).parent.name for result in results] == ["dist", "bundles", "dist"]
+    assert [Path(result["bundle"]).parent.name for result in results] == ["dist", "bundles", "dist", "dist"]
     assert_as_documented("bundle", results)
 
 
