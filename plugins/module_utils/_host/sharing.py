@@ -30,8 +30,8 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
     LINK,
     Entry,
     parse_files,
-    unpack_files,
     source_of_bytecode,
+    unpack_files,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import SHARE_AUTO, SHARE_COPY
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header, Item
