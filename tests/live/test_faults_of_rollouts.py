@@ -57,9 +57,17 @@ def rollout(controller: Controller, bundle: Path, *words: str) -> Play:
     return controller.rollout(bundle, "-l", "disk", "-e", f"env_deploy_envs_dir={ENVS}", *words)
 
 
-def health(controller_order: str) -> str:
+def health(command: str, timeout: int = 60) -> str:
     """A check that environments without Python pass."""
-    return json.dumps({"env_deploy_health": {"commands": [controller_order]}})
+    return json.dumps({"env_deploy_health": {"commands": [command], "timeout": timeout}})
+
+
+def assert_new_is_settled(victim: Victim, controller: Controller, pair: dict[str, Bundle]) -> None:
+    """Live is the new one to the last file, and nothing is left or to be done."""
+    again = rollout(controller, pair["new"].path, "-e", health("true"))
+    assert again.rc == 0 and again.changed == 0, again.output
+    assert victim.holds(victim.live()) == "new"
+    assert victim.check()["left"] == []
 
 
 def soon(condition: Callable[[], bool]) -> None:
@@ -125,8 +133,8 @@ def test_the_holder_of_the_lock_is_named(
 ) -> None:
     check = health("true")
     assert rollout(controller, pair["old"].path, "-e", check).rc == 0
-    marker = f"{ENVS}/held"
-    slow = health(f"touch {marker}; sleep 50")
+    marker, let_go = f"{ENVS}/held", f"{ENVS}/let-go"
+    slow = health(f"touch {marker}; while [ ! -e {let_go} ]; do sleep 0.1; done", timeout=600)
     first: list[Play] = []
     holder = threading.Thread(target=lambda: first.append(rollout(controller, pair["new"].path, "-e", slow)))
 
@@ -138,9 +146,10 @@ def test_the_holder_of_the_lock_is_named(
         assert second.rc == 0 and second.changed == 0, second.output
         third = rollout(controller, pair["new"].path, "-e", check)
         assert third.rc != 0 and "another run works on /srv/envs/small (process " in third.output, third.output
+        disk.host.run(f"touch {let_go}")
         holder.join()
         assert first[0].rc == 0, first[0].output
-        disk.assert_settled("new")
+        assert_new_is_settled(disk, controller, pair)
 
 
 def test_a_rollout_whose_module_is_killed(
@@ -165,7 +174,7 @@ def test_a_rollout_whose_module_is_killed(
         assert disk.holds(disk.live()) == "old"
         again = rollout(controller, pair["new"].path, "-e", check)
         assert again.rc == 0 and again.changed == 1, again.output
-        disk.assert_settled("new")
+        assert_new_is_settled(disk, controller, pair)
 
 
 # --- other users ----------------------------------------------------------------------------------------------------

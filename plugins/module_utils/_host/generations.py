@@ -32,9 +32,9 @@ def homeless(deployment: Deployment) -> list[str]:
 
 
 def is_unfinished(deployment: Deployment) -> bool:
-    """Whether an interrupted run left a tree, or a switch that is not recorded."""
+    """Whether an interrupted run left a tree, half a file, or a switch that is not recorded."""
     store = deployment.store
-    if os.path.lexists(store.staging) or os.path.lexists(store.aside):
+    if os.path.lexists(store.staging) or os.path.lexists(store.aside) or store.scraps():
         return True
     return bool(homeless(deployment)) or not is_recorded(store, generation_of(store.prefix))
 
@@ -67,6 +67,9 @@ def recover(deployment: Deployment) -> list[str]:
         sentences.append(f"what an interrupted deployment of {prefix} left was removed")
     for generation in store.orphans():
         store.forget(generation)
+    for path in store.scraps():
+        os.unlink(path)
+        sentences.append(f"{path}, which an interrupted run had not finished, was removed")
     return sentences
 
 

@@ -31,7 +31,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.tree import sta
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import unexpected_of, verify
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import GENERATION_MARKER
-from ansible_collections.airgap.conda.plugins.module_utils._model.registration import Scope
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.conftest import ME
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.site import Fields, Site
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import (
     TinyBundle,
@@ -40,30 +40,6 @@ from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny
     snapshot,
     tool_members,
 )
-
-ME = pwd.getpwuid(os.geteuid()).pw_name
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    top = tmp_path / "site"
-    top.mkdir()
-    site = Site(top)
-    # Whole disks are not waited for: no power is lost here.
-    monkeypatch.setattr(acting, "sync", lambda _path: None)
-    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
-    monkeypatch.setattr(deployment, "scope_of", lambda _order: Scope(False, str(site.home), {ME: str(site.home)}))
-    return site
-
-
-@pytest.fixture
-def one(tmp_path: Path) -> TinyBundle:
-    return make_bundle(tmp_path / "1.0", tool_members("1.0"))
-
-
-@pytest.fixture
-def two(tmp_path: Path) -> TinyBundle:
-    return make_bundle(tmp_path / "2.0", tool_members("2.0"))
 
 
 def test_the_whole_life_of_an_environment(site: Site, one: TinyBundle, two: TinyBundle) -> None:
