@@ -112,7 +112,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 def upgraded(fleet: Fleet, earlier: Path, example: Path, tmp_path: Path) -> Iterator[Host]:
     """The host with an environment of two generations, and something that runs from the first."""
     host = fleet.host("host")
-    pid = 0
+    pids = []
     for bundle in (earlier, example):
         variables = f"env_deploy_bundle={bundle} env_deploy_bytecode=false"
         done = ansible.play(
@@ -121,11 +121,11 @@ def upgraded(fleet: Fleet, earlier: Path, example: Path, tmp_path: Path) -> Iter
         assert done.rc == 0, done.output
         python = "/opt/conda/envs/my_env/bin/python"
         started = host.run(f"cd /; setsid {python} -c 'import time; time.sleep(300)' >/dev/null 2>&1 & echo $!")
-        pid = pid or int(started.stdout)
+        pids.append(started.stdout.strip())
     (tmp_path / "dist").mkdir()
     (tmp_path / "dist/my_env-linux-64").symlink_to(earlier)
     yield host
-    host.run(f"kill {pid} {started.stdout}; rm -rf /opt/conda /etc/conda")
+    host.run(f"kill {' '.join(pids)}; rm -rf /opt/conda /etc/conda")
 
 
 def test_examples_of_env_rollback(fleet: Fleet, upgraded: Host, tmp_path: Path) -> None:
