@@ -92,6 +92,10 @@ class Site:
         """Roll *archive* out without the collection."""
         return self._run("ansible-playbook", str(_NAIVE), "-e", json.dumps({"archive": str(archive)}))
 
+    def answer(self, command: str) -> str:
+        """What *command* says on a host."""
+        return self._fleet.hosts[-1].run(command).stdout
+
     def placeholders(self, *texts: str) -> int:
         """How many files of the environment on a host hold a package's placeholder or one of *texts*.
 
@@ -99,7 +103,7 @@ class Site:
         """
         pattern = "|".join(["_placehold(er)?_placehold", *map(re.escape, texts)])
         command = f"grep -rlaE '{pattern}' {PREFIX} --exclude=conda-unpack --exclude-dir=conda-meta | wc -l"
-        return int(self._fleet.hosts[-1].run(command).stdout)
+        return int(self.answer(command))
 
     def _run(self, program: str, *words: str) -> Timed:
         host_cpu, controller_cpu = self._host_cpu(), processes.cpu_of_children()

@@ -63,7 +63,9 @@ def recover(deployment: Deployment) -> list[str]:
         f"generation {name} was put aside, as an interrupted run had meant to" for name in bring_home(deployment)
     ]
     if os.path.lexists(store.staging):
-        remove_tree(store.staging)
+        touched = Touched()
+        remove_tree(store.staging, touched)
+        store.renew_indexes(touched)
         sentences.append(f"what an interrupted deployment of {prefix} left was removed")
     for generation in store.orphans():
         store.forget(generation)

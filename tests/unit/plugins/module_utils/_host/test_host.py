@@ -152,7 +152,9 @@ def test_a_prefix_of_someone_else_is_left_as_it_is(
 
 
 @pytest.mark.parametrize("verify", ["receipt", "quick", "full"])
-def test_files_of_someone_else_refuse_removal_at_any_depth(site: Site, one: TinyBundle, verify: str) -> None:
+def test_files_of_someone_else_refuse_removal_and_upgrade_at_any_depth(
+    site: Site, one: TinyBundle, two: TinyBundle, verify: str
+) -> None:
     site.present(one)
     (site.prefix / "lib/mine").write_text("mine")
     for _again in range(2):
@@ -161,6 +163,8 @@ def test_files_of_someone_else_refuse_removal_at_any_depth(site: Site, one: Tiny
         assert result["environments"][0]["unexpected"] == ["lib/mine"]
     with pytest.raises(DeployError, match=r"holds files that airgap\.conda did not deploy: lib/mine;"):
         site.run(site.order(verify=verify))
+    with pytest.raises(DeployError, match=r"holds files that airgap\.conda did not deploy: lib/mine;"):
+        site.run(site.order(two, verify=verify))
     assert (site.prefix / "lib/mine").read_text() == "mine"
     (site.prefix / "lib/mine").unlink()
     site.run(site.order(verify=verify))

@@ -10,7 +10,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.airgap.conda.plugins.module_utils._host.tree import parse_stat_index, stat_index
+from ansible_collections.airgap.conda.plugins.module_utils._host.tree import Touched, parse_stat_index, stat_index
 
 
 @pytest.fixture
@@ -93,3 +93,49 @@ def test_of_a_cut_index_what_is_whole_is_believed(root: Path) -> None:
     for length in range(len(index)):
         cut = parse_stat_index(index[:length])
         assert cut.items() <= whole.items(), length
+
+
+# --- linked and unlinked --------------------------------------------------------------------------------------------
+
+
+def link(touched: Touched, source: Path, target: Path) -> None:
+    before = source.lstat()
+    time.sleep(0.02)
+    os.link(source, target)
+    touched.note(before, target.lstat())
+
+
+def unlink(touched: Touched, path: Path) -> None:
+    time.sleep(0.02)
+    touched.unlink(str(path))
+
+
+def test_indexes_of_files_that_were_linked_and_unlinked_are_renewed(root: Path) -> None:
+    touched, kept, other = Touched(), stat_index(str(root)), root.parent / "other"
+    link(touched, root / "lib/a", other)
+    assert touched.renewed(kept) == stat_index(str(root)) != kept
+    unlink(touched, other)
+    assert touched.renewed(kept) == stat_index(str(root))
+
+
+def test_an_index_that_did_not_vouch_for_a_file_does_not_come_to(root: Path) -> None:
+    touched, kept = Touched(), stat_index(str(root))
+    time.sleep(0.02)
+    (root / "lib/a").write_bytes(b"drifted")
+    link(touched, root / "lib/a", root.parent / "other")
+    assert touched.renewed(kept) == kept
+
+
+def test_what_changed_while_it_was_linked_is_vouched_for_by_none(root: Path) -> None:
+    touched, kept = Touched(), stat_index(str(root))
+    before = (root / "lib/a").lstat()
+    (root / "lib/a").write_bytes(b"at the same time")
+    touched.note(before, (root / "lib/a").lstat())
+    assert touched.renewed(kept) == kept
+
+
+def test_the_last_name_of_a_file_is_no_concern_of_other_trees(root: Path) -> None:
+    touched, kept = Touched(), stat_index(str(root))
+    unlink(touched, root / "lib/a")
+    assert touched.renewed(kept) == kept
+    assert touched.renewed(b"") == b""
