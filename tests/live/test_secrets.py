@@ -26,7 +26,7 @@ import zstandard
 from world import ansible, wheels
 from world.controller import Controller
 from world.fleet import Fleet, HostSpec
-from world.mirror import Demands, NAME, Mirror, mirror
+from world.mirror import NAME, Demands, Mirror, mirror
 
 USER, PASSWORD, TOKEN = "ann-of-the-site", "pw-s3cret-of-ann", "tk-s3cret-0123"
 #: What must not be found: also as it stands in a header.
