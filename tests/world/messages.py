@@ -55,6 +55,7 @@ PIECES = (
     "problem_mark",
     "position",
     "another document",
+    "the PATH of an activated environment",
 )
 
 
