@@ -14,7 +14,7 @@ export PYTHONPATH := tests
 SUITES := live sanity molecule units integration release lint docs
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test copy lint sanity unit units integration docs live molecule release bench test-slow clean
+.PHONY: help venv demo test copy lint sanity unit units integration docs live molecule release bench test-slow clean test-faults
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -80,6 +80,10 @@ live: venv  ## real builds, real hosts
 test-slow: venv  ## environments of 100,000 files and of a file of 3 GB, with little memory; takes minutes and 20 GB of disk
 	$(BIN)/python -m world.channel
 	$(BIN)/pytest -q tests/slow
+
+test-faults: venv  ## every fault of tests/live/test_faults*.py, of which make test tries a share; half an hour
+	$(BIN)/python -m world.channel
+	AIRGAP_FAULTS_SHARE=1 $(BIN)/pytest -q tests/live/test_faults.py tests/live/test_faults_of_rollouts.py
 
 release: venv $(VENV)/release/.ready  ## what makes it publishable: changelog, licences, tarball, execution environment
 	$(VENV)/release/bin/reuse lint --lines

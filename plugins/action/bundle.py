@@ -25,6 +25,8 @@ class ActionModule(AirgapAction):
             arguments["spec"] = self.caller_path(arguments["spec"])
             arguments["spec_sha256"] = digest_of_spec(arguments["spec"])
         if self.is_local:
+            if arguments.get("archive"):
+                arguments["archive"] = self.caller_path(arguments["archive"])
             task_vars = with_builder_python(task_vars, self._task.delegate_to)
             return self.execute("bundle", {**arguments, "dist": dist}, task_vars)
         result = self.execute("bundle", {**arguments, "dist": "~/.cache/airgap-conda/dist"}, task_vars)

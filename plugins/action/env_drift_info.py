@@ -15,6 +15,10 @@ from ansible_collections.airgap.conda.plugins.plugin_utils._drift import with_pa
 Fields = t.Dict[str, t.Any]
 
 
+#: Keys of an environment that say how to deploy it, and nothing of what it shall be.
+HOW_TO_DEPLOY = ("health", "verify", "keep", "collect_used", "share", "on_unexpected", "adopt")
+
+
 class ActionModule(AirgapAction):
     """Executes the module once."""
 
@@ -38,12 +42,14 @@ class ActionModule(AirgapAction):
 
     def _bundles(self, environment: Fields, shelf: Shelf) -> dict[str, Bundle]:
         given = environment.get("bundle")
-        return shelf.by_platform(given, self.caller_path) if given and environment.get("state") != "absent" else {}
+        if not given or environment.get("state") == "absent":
+            return {}
+        return shelf.by_platform(given, self.caller_path, environment.get("name") or "")
 
 
 def _order(environment: Fields, bundles: dict[str, Bundle]) -> Fields:
     """Return what the module is told: for a bundle its offers, for a name left out that of the bundle."""
-    order = {key: value for key, value in environment.items() if key != "bundle"}
+    order = {key: value for key, value in environment.items() if key not in ("bundle", *HOW_TO_DEPLOY)}
     if not order.get("name"):
         if not bundles:
             raise DeployError(

@@ -18,6 +18,8 @@ description:
     conda-pack archive, the canonical file list and a manifest.
   - The same environment gives the same content id and the same uncompressed tar, wherever and by whomever it was built.
   - Refuses an environment that cannot be carried faithfully, such as one where pip changed files of conda packages.
+  - Derives a bundle from an archive that was packed by hand with conda-pack, too; defects of such archives are found,
+    repaired where that can be done for sure, and else refused by name.
 extends_documentation_fragment:
   - airgap.conda._attributes
   - airgap.conda._attributes.action
@@ -41,9 +43,15 @@ attributes:
 options:
   prefix:
     description:
-      - Path of the environment on the builder.
+      - Path of the environment on the builder. Either this or O(archive) is required.
     type: path
-    required: true
+  archive:
+    description:
+      - Path of an archive that conda-pack wrote, by hand, on the builder; C(.tar.zst), C(.tar.gz), C(.tar.bz2),
+        C(.tar.xz), C(.tar) or C(.zip), known by its content. On a local builder, relative to the directory in which
+        Ansible was started.
+      - It is read and not unpacked, and nothing of it is executed.
+    type: path
   name:
     description:
       - Name of the bundle, and of the environment on hosts.
@@ -129,8 +137,8 @@ options:
       - File to which progress is appended. Set by the action plugin.
     type: path
 requirements:
-  - conda-pack >= 0.9.2
-  - zstandard >= 0.23
+  - conda-pack >= 0.9.2, not for O(archive)
+  - zstandard >= 0.23, without which a bundle of O(archive) has gzip
   - Python >= 3.10
 notes:
   - The role C(airgap.conda.env_build) builds and packs in one step.
@@ -165,6 +173,12 @@ EXAMPLES = r"""
     name: science
     dist: bundles
 
+- name: Make a bundle of what somebody packed with conda-pack
+  airgap.conda.bundle:
+    archive: science.tar.gz
+    name: science
+    dist: bundles
+
 - name: Pack nothing that asks for more than attribution
   airgap.conda.bundle:
     prefix: "{{ built.prefix }}"
@@ -173,13 +187,13 @@ EXAMPLES = r"""
       allow: [MIT, BSD-*, Apache-2.0, PSF-2.0, Python-2.0, Zlib, GPL-3.0-only WITH GCC-exception-3.1]
       exempt: [readline]
 
-- name: Pack what was compiled here with notes of where, as nothing reads them
+- name: Pack what was compiled here and notes where, and hear which files do
   airgap.conda.bundle:
-    prefix: "{{ built.prefix }}"
-    name: "{{ built.name }}"
+    prefix: ~/miniforge3/envs/compiled
+    name: compiled
     leaks:
       policy: report
-      exempt: ["*/site-packages/ours/_compiled.*.so"]
+      exempt: ["lib/python3*/site-packages/ours/*.so"]
 """
 
 RETURN = r"""
@@ -285,18 +299,21 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.progress import
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
 from ansible_collections.airgap.conda.plugins.module_utils._model.licenses import REPORT_NAME, parse_rules
 
-MISSING = ""
-MISSING_TRACEBACK = None
-for library in ("conda_pack", "zstandard"):
-    try:
-        __import__(library)
-    except ImportError:
-        MISSING, MISSING_TRACEBACK = library.replace("_", "-"), traceback.format_exc()
+
+def require_libraries(module: AnsibleModule) -> None:
+    """Fail unless what packs environments is there."""
+    for library in ("conda_pack", "zstandard"):
+        try:
+            __import__(library)
+        except ImportError:
+            missing = missing_required_lib(library.replace("_", "-"))
+            module.fail_json(msg=missing, exception=traceback.format_exc())
 
 
 def run(module: AnsibleModule) -> Bundled:
     """Pack, or in check mode say what packing would give."""
-    target = Target(*(module.params[name] for name in ("prefix", "name", "platform", "dist")))
+    source = module.params["archive"] or module.params["prefix"]
+    target = Target(source, *(module.params[name] for name in ("name", "platform", "dist")))
     policy = Policy(parse_rules(module.params["licenses"]), parse_leak_rules(module.params["leaks"]))
     with Progress(module.params["progress_file"]) as progress:
         if module.check_mode:
@@ -324,7 +341,8 @@ def main() -> None:
     leaks = {"policy": {"type": "str", "choices": list(POLICIES), "default": REFUSE}, "exempt": strings}
     module = AnsibleModule(
         argument_spec={
-            "prefix": {"type": "path", "required": True},
+            "prefix": {"type": "path"},
+            "archive": {"type": "path"},
             "name": {"type": "str", "required": True},
             "platform": {"type": "str", "default": "linux-64"},
             "dist": {"type": "path", "default": "dist"},
@@ -334,14 +352,18 @@ def main() -> None:
             "leaks": {"type": "dict", "options": leaks},
             "progress_file": {"type": "path"},
         },
+        mutually_exclusive=[("prefix", "archive")],
+        required_one_of=[("prefix", "archive")],
         supports_check_mode=True,
     )
-    if MISSING:
-        module.fail_json(msg=missing_required_lib(MISSING), exception=MISSING_TRACEBACK)
+    if module.params["prefix"]:
+        require_libraries(module)
     try:
         bundled = run(module)
         if bundled.leaks:
             module.warn(told(bundled.leaks))
+        for warning in bundled.warnings:
+            module.warn(warning)
         module.exit_json(**result(bundled))
     except AirgapError as error:
         module.fail_json(msg=str(error))

@@ -126,6 +126,15 @@ needs:
     prefix_max:
       description: Longest prefix in bytes.
       type: int
+    narrowest:
+      description: The file that sets it, or empty.
+      type: str
+    quoting:
+      description: A text that holds the prefix, and so takes none with quotes; or empty.
+      type: str
+    prefix:
+      description: The only prefix at which it works, of an archive that was packed for one; or empty.
+      type: str
     size:
       description: Bytes of the deployed tree.
       type: int

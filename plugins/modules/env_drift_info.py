@@ -40,7 +40,8 @@ attributes:
 options:
   environments:
     description:
-      - The environments of this host. The same lists serve M(airgap.conda.env_deploy).
+      - The environments of this host. The same list serves M(airgap.conda.env_deploy), whose keys that say how to
+        deploy are not looked at.
     type: list
     elements: dict
     required: true
@@ -109,14 +110,6 @@ options:
             description: Whether it is marked as not to be changed by conda and pip.
             type: bool
             default: false
-      health:
-        description:
-          - Taken and not used, so that one list serves two modules.
-        type: dict
-      verify:
-        description:
-          - Taken and not used, so that one list serves two modules. See O(mode).
-        type: str
       offers:
         description: What the bundles are. Set by the action plugin.
         type: dict
@@ -295,8 +288,6 @@ def argument_spec() -> dict[str, t.Any]:
         "group": {"type": "str"},
         "bytecode": {"type": "bool"},
         "register": {"type": "dict", "options": register},
-        "health": {"type": "dict"},
-        "verify": {"type": "str"},
         "offers": {"type": "dict"},
     }
     return {

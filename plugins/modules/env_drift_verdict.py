@@ -14,7 +14,7 @@ author:
   - Contributors to the airgap.conda project (@airgap-conda)
 description:
   - Fails a host with drift, and counts a host that could not be looked at as unreachable, so that the exit code of
-    C(ansible-playbook) tells the two apart, having the bit 2 for the one and the bit 4 for the other.
+    C(ansible-playbook) tells the two apart. It is 2 for the one and 4 for the other, which outranks it.
   - Runs on the controller and connects to no host.
 extends_documentation_fragment:
   - airgap.conda._attributes

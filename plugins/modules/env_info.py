@@ -61,9 +61,9 @@ EXAMPLES = r"""
   airgap.conda.env_info:
   register: found
 
-- name: Fail where something still runs from an old generation
-  ansible.builtin.assert:
-    that: found.environments | map(attribute='processes') | flatten | length == 0
+- name: Name what still runs from an old generation
+  ansible.builtin.debug:
+    msg: "{{ found.environments | map(attribute='processes') | flatten }}"
 
 - name: Ask about one environment, in another directory
   airgap.conda.env_info:

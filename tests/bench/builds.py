@@ -34,11 +34,22 @@ class Build:
 
     def enlarged(self) -> Path:
         """Make the prefix several times as large, with files of its own, and return the bundle of that."""
+        if (self.directory / "large-linux-64").exists():
+            return (self.directory / "large-linux-64").resolve()
         library = next((self.prefix / "lib").glob("python3.*"))
         whole = _size(self.prefix)
         while _size(self.prefix) < (TIMES - 0.5) * whole:
             copy = Path(tempfile.mkdtemp(prefix="copy", dir=self.prefix / "lib"))
             shutil.copytree(library, copy, symlinks=True, ignore=_LEFT_OUT, dirs_exist_ok=True)
+        return self._pack_large()
+
+    def touched(self) -> Path:
+        """Return the bundle of the large prefix with one more file."""
+        self.enlarged()
+        (self.prefix / "lib/one-more-file").write_text("one more\n")
+        return self._pack_large()
+
+    def _pack_large(self) -> Path:
         arguments = {"prefix": str(self.prefix), "name": "large", "dist": str(self.directory)}
         command = [str(BIN / "ansible"), "localhost", "-m", "airgap.conda.bundle", "-a", json.dumps(arguments)]
         done = run(command, cwd=self.directory, home=self.directory / "home")

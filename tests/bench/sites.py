@@ -80,9 +80,34 @@ class Site:
         variables = {"env_deploy_bundle": str(bundle), "env_deploy_bytecode": bytecode}
         return self._run("ansible-playbook", "airgap.conda.rollout", "-e", json.dumps(variables))
 
+    def back(self, name: str, to: str) -> Timed:
+        """Go to another generation of an environment; WorldError where one is live already."""
+        variables = {"env_rollback_name": name, "env_rollback_to": to}
+        timed = self._run("ansible-playbook", "airgap.conda.rollback", "-e", json.dumps(variables))
+        if timed.changed != len(self._fleet.hosts):
+            raise WorldError(f"a rollback changed {timed.changed} hosts of {len(self._fleet.hosts)}")
+        return timed
+
+    def drift(self, bundle: Path) -> Timed:
+        """Look whether the hosts still are what *bundle* made of them."""
+        variables = {"env_deploy_bundle": str(bundle)}
+        return self._run("ansible-playbook", "airgap.conda.drift", "-e", json.dumps(variables))
+
+    def on_host(self, script: Path, shipped: Path, name: str, pairs: int) -> str:
+        """Run *script* on a host, where it finds what modules ship; return what it prints."""
+        host, top = self._fleet.hosts[-1], "/tmp/bench"
+        host.push(shipped, f"{top}/ansible_collections/airgap/conda/plugins/module_utils")
+        host.push(script, f"{top}/{script.name}")
+        command = f"PYTHONPATH={top} python3 -B {top}/{script.name} {Path(PREFIX).parent} {name} {pairs}"
+        return host.run(command, timeout=600).stdout
+
     def naive(self, archive: Path) -> Timed:
         """Roll *archive* out without the collection."""
         return self._run("ansible-playbook", str(_NAIVE), "-e", json.dumps({"archive": str(archive)}))
+
+    def answer(self, command: str) -> str:
+        """What *command* says on a host."""
+        return self._fleet.hosts[-1].run(command).stdout
 
     def placeholders(self, *texts: str) -> int:
         """How many files of the environment on a host hold a package's placeholder or one of *texts*.
@@ -91,7 +116,7 @@ class Site:
         """
         pattern = "|".join(["_placehold(er)?_placehold", *map(re.escape, texts)])
         command = f"grep -rlaE '{pattern}' {PREFIX} --exclude=conda-unpack --exclude-dir=conda-meta | wc -l"
-        return int(self._fleet.hosts[-1].run(command).stdout)
+        return int(self.answer(command))
 
     def _run(self, program: str, *words: str) -> Timed:
         host_cpu, controller_cpu = self._host_cpu(), processes.cpu_of_children()

@@ -21,8 +21,8 @@ ALLOWED = {
     "module_utils/_model": (MODEL,),
     "module_utils/_host": (MODEL, HOST),
     "module_utils/_builder": (MODEL, HOST, BUILDER),
-    # The spec is read on the controller too, for the files that it includes.
-    "plugin_utils": (MODEL, HOST, "plugin_utils", f"{BUILDER}.spec_file", f"{BUILDER}.requirements"),
+    # The spec is read on the controller too, for the files that it includes; and archives packed by hand.
+    "plugin_utils": (MODEL, HOST, BUILDER, "plugin_utils"),
     "action": (MODEL, HOST, "plugin_utils"),
     "modules": (MODEL, HOST, BUILDER),
 }

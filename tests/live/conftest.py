@@ -16,6 +16,7 @@ from world import channel as test_channel
 from world.builder import Builder
 from world.controller import Controller
 from world.fleet import Fleet, HostSpec
+from world.victim import Tally
 
 RELEASES = ("bullseye", "bookworm", "trixie")
 
@@ -73,3 +74,13 @@ def builder(tmp_path: Path, channel: str) -> Builder:
     found = Builder(tmp_path, channel)
     found.write()
     return found
+
+
+@pytest.fixture(scope="session")
+def tally(pytestconfig: pytest.Config) -> Iterator[Tally]:
+    """Counts the faults that are tried; tells when all is over."""
+    tally = Tally()
+    yield tally
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        print(f"\nfaults: {tally}")

@@ -254,6 +254,22 @@ def test_an_editable_install_can_be_ignored(place: Path) -> None:
     assert "Editable packages found: - own" in refusal(shop, prefix)
 
 
+def test_where_a_local_package_lay_is_told_to_everybody(place: Path) -> None:
+    shop = Workshop(place)
+    prefix = shop.environment("local", "python=3.11", "pip", "setuptools", "wheel")
+    (place / "own").mkdir()
+    (place / "own/pyproject.toml").write_text('[project]\nname = "own"\nversion = "1"\n')
+    (place / "own/own.py").write_text("HERE = True\n")
+    install = [str(prefix / "bin/python"), "-m", "pip", "install", "--quiet", "--no-build-isolation", "--no-deps"]
+    subprocess.run([*install, str(place / "own")], check=True, capture_output=True, timeout=120)
+    origin = f"{SITE}/own-1.dist-info/direct_url.json"
+    assert f"file://{place}/own" in (carried(shop.plain(prefix), place / "theirs") / origin).read_text()
+    tree = carried(shop.archive(prefix), place / "ours")
+    assert '"url": "file:///own"' in (tree / origin).read_text()
+    (tree / SITE / "own-1.dist-info/REQUESTED").touch()
+    assert list(tree_check.untrue_records(str(tree))) == []
+
+
 # --- what arrives does not carry the path it lies at ----------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from world.ansible import Play
 from world.browser import Browser
-from world.controller import Controller
+from world.controller import Controller, broken_promises
 from world.fleet import Fleet
 
 PREFIX = "/opt/conda/envs/tools"
@@ -88,7 +88,9 @@ def test_clean_drift_and_unreached_are_told_apart(fleet: Fleet, site: Site) -> N
     assert reported.rc == 4, reported.output
     assert f"{first.name}: tools: six: 1 of" in reported.output and "1 host could not be checked" in reported.output
     failed = site.drift(*FAIL, *ghost, "-v")
-    assert failed.rc == 6, failed.output
+    # As Ansible has it: 4 outranks 2.
+    assert failed.rc == 4, failed.output
+    assert failed.recap[first.name]["failed"] == 1 and failed.recap["ghost"]["unreachable"] == 1
     assert f"{first.name}: tools: modified {SIX}" in failed.output
     report = site.report
     assert report["hosts_by_status"] == {"drift": 1, "unchecked": 1, "clean": 2}
@@ -115,3 +117,46 @@ def test_check_mode_looks_and_reports_the_same(fleet: Fleet, site: Site) -> None
     assert checked.rc == 2 and checked.changed == 0, checked.output
     assert "the link /usr/local/bin/python3.11 is missing" in checked.output
     assert site.report["hosts"][0]["host"] == fleet.hosts[1].name
+
+
+REPAIR = ("-e", "env_drift_action=repair")
+#: What is done to each host, in its small environment.
+DAMAGE = (
+    f"rm {SIX}; echo '# x' >> bin/pip; chmod o+w bin/python3.11; mkdir -p notes && echo mine > notes/of-me",
+    "echo mine > only-this; ln -sfn /bin/sh bin/python; rm /usr/local/bin/python3.11",
+    f"chmod u+s bin/python3.11; chown -R plain lib/python3.11/json; echo 'import os' > {SIX[: -len('six.py')]}zz.pth",
+)
+
+
+def test_what_differs_is_put_right_and_nothing_of_the_users_is_lost(fleet: Fleet, site: Site) -> None:
+    for host, command in zip(fleet.hosts, DAMAGE, strict=True):
+        host.run(f"cd {PREFIX} && {command}")
+    checked = site.drift(*REPAIR, "--check")
+    assert checked.rc == 0 and checked.changed == 3, checked.output
+    assert site.report["hosts_by_status"]["drift"] == 3
+    repaired = site.drift(*REPAIR)
+    assert repaired.rc == 0 and repaired.changed == 3, repaired.output
+    assert site.report["hosts_by_status"] == {"drift": 0, "unchecked": 0, "clean": 3}
+    full = site.drift(*FAIL, "-e", "env_drift_mode=full")
+    assert full.rc == 0, full.output
+    for host in fleet.hosts:
+        assert broken_promises(host, PREFIX) == {}
+        host.run("/usr/local/bin/python3.11 -c 'import six, json'")
+    quarantine = "cat /opt/conda/envs/.airgap/tools/quarantine/*"
+    assert fleet.hosts[0].run(f"{quarantine}/notes/of-me").stdout == "mine\n"
+    assert fleet.hosts[1].run(f"{quarantine}/only-this").stdout == "mine\n"
+    again = site.drift(*REPAIR)
+    assert again.rc == 0 and again.changed == 0, again.output
+
+
+def test_a_repair_that_cannot_be_complete_says_so_and_changes_nothing(fleet: Fleet, site: Site) -> None:
+    host = fleet.hosts[2]
+    host.run(f"rm -r /opt/conda/envs/.airgap/tools; rm {PREFIX}/{SIX}; rm /opt/conda/envs/my_env/bin/pip")
+    # What was seen intact may be noted anew in the store.
+    trees = "find /opt/conda -path '*/.airgap' -prune -o -printf '%p %i %s %T@ %m\n' | sort | sha256sum"
+    before = host.run(trees).stdout
+    refused = site.drift(*REPAIR, "-l", host.name)
+    assert refused.rc == 2 and "was not deployed by airgap.conda" in refused.output, refused.output
+    assert host.run(trees).stdout == before
+    kinds = {finding["kind"] for row in site.report["hosts"][0]["environments"] for finding in row["findings"]}
+    assert kinds == {"unknown-origin", "missing"}

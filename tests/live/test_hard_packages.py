@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from world import bundles, hard
-from world.carrying import carried, run
+from world.carrying import Workshop, carried, run
 from world.conda_package import PLACEHOLDER
 from world.controller import Controller, broken_promises
 from world.fleet import Fleet, Host
@@ -188,6 +188,28 @@ def test_without_python_it_arrives_whole(fleet: Fleet, controller: Controller, w
         assert broken_promises(host, "/opt/conda/envs/plain") == {}
         assert broken(host, "/opt/conda/envs/plain") == {}
     assert controller.rollout(without_python).changed == 0
+
+
+def test_names_in_any_encoding_arrive(fleet: Fleet, controller: Controller, tmp_path: Path) -> None:
+    """No channel can hold them, but people and pip can make them: Latin-1, Shift-JIS, and what is in none."""
+    shop = Workshop(tmp_path / "shop")
+    prefix = os.fsencode(shop.environment("names", "libzlib"))
+    names = [b"caf\xe9", "\u74b0\u5883".encode("shift_jis"), bytes(range(1, 47)) + bytes(range(48, 200)), b"\xff" * 255]
+    for directory in (b"plain", b"d\xe9p\xf4t"):
+        os.makedirs(prefix + b"/share/" + directory)
+        for name in names:
+            with open(prefix + b"/share/" + directory + b"/" + name, "wb") as file:
+                file.write(b"in " + prefix + b"\n")
+        os.symlink(names[0], prefix + b"/share/" + directory + b"/l\xefnk")
+    done = controller.rollout(Path(shop.bundle(Path(os.fsdecode(prefix))).directory), "-l", "host1")
+    assert done.rc == 0 and done.changed == 1, done.output
+    host = fleet.host("host1")
+    assert broken_promises(host, "/opt/conda/envs/names") == {}
+    tree = os.fsencode(host.root) + b"/opt/conda/envs/names/share/"
+    for directory in (b"plain", b"d\xe9p\xf4t"):
+        assert sorted(os.listdir(tree + directory)) == sorted([*names, b"l\xefnk"])
+        for name in (*names, b"l\xefnk"):
+            assert Path(os.fsdecode(tree + directory + b"/" + name)).read_text() == "in /opt/conda/envs/names\n"
 
 
 # --- by hand --------------------------------------------------------------------------------------------------------

@@ -144,8 +144,10 @@ def test_what_the_user_configured_for_conda_opens_the_mirror(
             given.update(authorities, HTTPS_PROXY=site.proxy)
         (home / ".condarc").write_text(json.dumps(condarc))
         arguments = {"spec": "environment.yml", **backends.options(backend)}
-        built = backends.module("env", arguments, home, environment=given)
+        with backends.watched_for(SECRET) as spoken:
+            built = backends.module("env", arguments, home, environment=given)
     assert built.get("changed"), built
+    assert spoken == []
     assert set(site.connected) == {"mirror.example.com:443"}
     address = "conda-forge" if how.only == "rattler" else ADDRESS
     assert {package["channel"] for package in built["packages"]} == {address}

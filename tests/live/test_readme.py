@@ -36,7 +36,7 @@ class Newcomer:
         self._fleet = fleet
         (directory / "inventory.yml").symlink_to(fleet.inventory)
 
-    def type(self, command: str) -> Play:
+    def type(self, command: str, *, fails: bool = False) -> Play:
         if "airgap.conda.build" in command:
             command += f" -e {self._channel}"
         if command.startswith("ssh host1 "):
@@ -44,7 +44,7 @@ class Newcomer:
             return Play(0, self._fleet.host("host1").ssh(" ".join(words)).stdout)
         line = f'PATH="{ansible.BIN}:$PATH"; {command}'
         done = ansible.run(["/bin/sh", "-ec", line], cwd=self._directory, home=self._directory)
-        assert done.rc == 0, done.output
+        assert (done.rc != 0) == fails, done.output
         return done
 
 
@@ -94,6 +94,24 @@ def test_every_command_of_the_tour(fleet: Fleet, channel: str, tmp_path: Path) -
     for host in fleet.hosts:
         host.run(f"rm {PREFIX}/bin/pip")
     assert newcomer.type(rollout).changed == 3
+
+    drift = block("airgap.conda.drift")
+    fleet.host("host2").run(f"echo 'import os' > {PREFIX}/lib/python3.11/site-packages/extra.pth")
+    assert_seen(drift, newcomer.type(typed(drift)[0]).output)
+    assert (tmp_path / "reports/drift.html").is_file()
+    fleet.host("host2").run(f"rm {PREFIX}/lib/python3.11/site-packages/extra.pth")
+
+    upgrade = block("ModuleNotFoundError")
+    edit, build, unhealthy, ssh = typed(upgrade)
+    newcomer.type(edit)
+    newcomer.type(build)
+    failed = newcomer.type(unhealthy, fails=True)
+    assert_seen(upgrade, failed.output + newcomer.type(ssh).output)
+    rollout, rollback, ssh = typed(block("airgap.conda.rollback"))
+    assert newcomer.type(rollout).changed == 3
+    assert newcomer.type(rollback).changed == 3
+    assert newcomer.type(ssh).output.strip() == "2.31.0"
+    assert newcomer.type(rollback).changed == 0
 
     (remove,) = typed(block("airgap.conda.remove"))
     assert newcomer.type(remove).changed == 3

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from world import bundles
 from world.controller import Controller, broken_promises
 from world.fleet import Fleet, Host, HostSpec
 
@@ -152,9 +153,7 @@ def test_several_environments_for_several_platforms_in_one_execution(
     host: Host, controller: Controller, tools: Path, example: Path, tmp_path: Path
 ) -> None:
     elsewhere = Path(shutil.copytree(tools, tmp_path / "elsewhere"))
-    manifest = json.loads((elsewhere / "manifest.json").read_text())
-    manifest["needs"]["platform"] = "linux-aarch64"
-    (elsewhere / "manifest.json").write_text(json.dumps(manifest))
+    bundles.edit(elsewhere, lambda manifest: manifest["needs"].update(platform="linux-aarch64"))
     environments = [
         {"bundle": {"linux-64": str(example), "linux-aarch64": str(elsewhere)}, "bytecode": False, "name": "science"},
         {"bundle": str(tools), "envs_dir": "/srv/envs", "register": {"commands": ["python3.11"]}},

@@ -26,7 +26,7 @@ import zstandard
 from world import ansible, wheels
 from world.controller import Controller
 from world.fleet import Fleet, HostSpec
-from world.mirror import NAME, Mirror, mirror
+from world.mirror import NAME, Demands, Mirror, mirror
 
 USER, PASSWORD, TOKEN = "ann-of-the-site", "pw-s3cret-of-ann", "tk-s3cret-0123"
 #: What must not be found: also as it stands in a header.
@@ -119,7 +119,7 @@ def site(channel: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mir
         **{"t": below / "t", "private": private, "simple": index(below / "simple")},
         **{"files": below / "files", "git": repository(below, "versioned")},
     }
-    with mirror(below, trees, f"{USER}:{PASSWORD}") as started:
+    with mirror(below, trees, Demands(login=f"{USER}:{PASSWORD}")) as started:
         yield started
 
 

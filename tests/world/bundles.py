@@ -15,7 +15,9 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from world import cache, channel
 from world.ansible import play
@@ -88,9 +90,15 @@ def ensure(spec: str) -> Path:
 def for_platform(platform: str, bundle: Path, copy: Path) -> None:
     """Make a copy of a bundle that says it is for that platform."""
     shutil.copytree(bundle, copy)
-    manifest = json.loads((copy / "manifest.json").read_text())
-    manifest["needs"]["platform"] = platform
-    (copy / "manifest.json").write_text(json.dumps(manifest))
+    edit(copy, lambda manifest: manifest["needs"].update(platform=platform))
+
+
+def edit(bundle: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the manifest of a bundle by hand; without a digest, as it is no longer what the builder wrote."""
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest.pop("digest", None)
+    change(manifest)
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
 
 
 def _build(spec: str, directory: Path) -> None:

@@ -68,7 +68,8 @@ def main() -> None:
     try:
         with open(os.path.join(store, "registration.json")) as file:
             marks = json.load(file)["marks"]
-        registered = {os.path.relpath(mark[1], prefix) for mark in marks}
+        # What is written there is written beside first.
+        registered = {os.path.relpath(mark[1] + end, prefix) for mark in marks for end in ("", ".new")}
     except FileNotFoundError:
         pass
     generations = os.path.join(store, "generations")
@@ -83,6 +84,7 @@ def main() -> None:
                 told["wrong"] = min(found.values(), key=len, default=[])[:5]
     left = sorted(os.listdir(os.path.join(store, "incoming")))
     left += [each for each in ("staging", "generations/aside") if os.path.lexists(os.path.join(store, each))]
+    left += sorted(each for each in registered if each.endswith(".new") and os.path.lexists(os.path.join(prefix, each)))
     for directory, _names, files in os.walk(store):
         if not directory.startswith(generations):
             left += [each for each in files if each.endswith(".new")]

@@ -18,7 +18,11 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.renewal import
 from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import without_credentials
 
 #: Fields of a conda-meta record that say when it was installed and by what, or again what others of them say.
-_DROPPED = ("created_at", "indexed_timestamp", "_requested_specs", "arch", "platform", "package_type")
+_DROPPED = (
+    *("created_at", "indexed_timestamp", "_requested_specs", "arch", "platform", "package_type"),
+    # Of repodata, and carried on by some solvers only.
+    *("purls", "run_exports", "legacy_bz2_md5", "legacy_bz2_size", "date"),
+)
 #: Those that say where, which conda expects to be there.
 _EMPTIED = ("extracted_package_dir", "package_tarball_full_path")
 #: Those that solvers write only if there is something in them, or always.

@@ -80,6 +80,8 @@ class _Said(t.NamedTuple):
 
 
 def _said(answer: Answer, output: str) -> _Said:
+    # Of several errors the first is the cause: the others come of putting back what was there.
+    answer = next((error for error in answer.get("errors") or () if error.get("message")), answer)
     problems = answer.get("solver_problems")
     text = "\n".join(problems) if problems else str(answer.get("message") or answer.get("error") or output).strip()
     name = str(answer.get("exception_name") or "")

@@ -139,14 +139,24 @@ def trace_pattern(text: str) -> t.Pattern[bytes]:
     return re.compile(re.escape(text.encode("utf-8", "surrogateescape")) + _NAME_ENDS)
 
 
+def _roots(texts: t.Sequence[bytes]) -> list[bytes]:
+    """Return texts such that where none of them is, none of *texts* is: few, as each costs a look at every byte.
+
+    Looking for them is far faster than for patterns. Mostly all paths lie below one directory.
+    """
+    paths = [text for text in texts if text.startswith(b"/")]
+    common = os.path.commonpath(paths) if paths else b""
+    others = [text for text in texts if text not in paths]
+    return [*([common] if common.count(b"/") > 1 else sorted(set(paths))), *others]
+
+
 class Finder:
     """Finds traces in bytes that go by, wherever they are cut."""
 
     def __init__(self, searched: t.Sequence[Trace]) -> None:
         self._patterns = [(trace, trace_pattern(trace.text)) for trace in searched]
-        texts = sorted({trace.text.encode("utf-8", "surrogateescape") for trace in searched})
-        #: Where none of these is, no trace is: mostly all lie below one directory. Far faster than the patterns.
-        self._roots = [text for text in texts if not any(text != other and text.startswith(other) for other in texts)]
+        texts = [trace.text.encode("utf-8", "surrogateescape") for trace in searched]
+        self._roots = _roots(texts)
         self._keep = max(map(len, texts), default=0) + LOOKAHEAD
         self._tail = b""
         self._found: list[Trace] = []

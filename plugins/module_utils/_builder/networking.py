@@ -71,8 +71,7 @@ def _proxies(servers: t.Mapping[str, t.Any], environ: t.Mapping[str, str]) -> di
     for scheme, address in servers.items():
         if scheme not in ("http", "https", "all"):
             raise BuildError(
-                f"conda's configuration has a proxy for {scheme}; only those for http, https and all are known;"
-                f" {_INSTEAD}"
+                f"conda's configuration has a proxy for {scheme}; only those for http, https, all are known; {_INSTEAD}"
             )
         name = f"{scheme}_proxy"
         if address and not environ.get(name) and not environ.get(name.upper()):

@@ -29,16 +29,11 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder.leaks import
     names,
     traces,
 )
-from ansible_collections.airgap.conda.plugins.module_utils._builder.needs import (
-    least_glibc_of_wheel,
-    least_virtual,
-    platform_of,
-)
+from ansible_collections.airgap.conda.plugins.module_utils._builder.needs import needs_of
 from ansible_collections.airgap.conda.plugins.module_utils._builder.sources import Source, scan
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import PackError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
-    BINARY,
     BYTECODE,
     CONDA_META,
     DIRECTORY,
@@ -56,11 +51,9 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import (
     FILES_NAME,
     Manifest,
-    Needs,
     Piece,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._model.renewal import Digest, renew_wheel_record
-from ansible_collections.airgap.conda.plugins.module_utils._model.versions import newest
 
 ARCHIVE_NAME = "archive.tar.zst"
 
@@ -69,9 +62,6 @@ REFUSE_LEAKS = LeakRules()
 _DIRECT_URL = ".dist-info/direct_url.json"
 
 _CHUNK = 1 << 20
-_BLOCK = 4096
-#: Longest path Linux takes, in bytes: the bound where no binary sets one.
-_PATH_MAX = 4095
 
 #: As conda-build makes them: a directory name filled up to the length of a placeholder.
 _PLACEHOLDER_WORD = re.compile(rb"_placehold(?:er)?(?:_[a-z]*)*(?=/)")
@@ -270,8 +260,8 @@ class Packing:
         return Manifest(
             name=name,
             content_id=content_id_of(files),
-            needs=self._needs(entries, platform),
-            files=_write_files(os.path.join(directory, FILES_NAME), files),
+            needs=needs_of(entries, self.records, self._wheels(), platform),
+            files=write_file_list(os.path.join(directory, FILES_NAME), files),
             tar_sha256=archive.tar_sha256.hexdigest(),
             tar_size=archive.tar_size,
             encodings=(encoding,),
@@ -296,18 +286,6 @@ class Packing:
         self.leaks = tuple(watch.leaks)
         judged(self.leaks, self._rules)
         return entries
-
-    def _needs(self, entries: t.Sequence[Entry], platform: str) -> Needs:
-        wheels = [least_glibc_of_wheel(text) for text in self._wheels()]
-        binary = [len(old.encode()) for entry in entries for old, mode in entry.relocations if mode == BINARY]
-        return Needs(
-            platform=platform_of(self.records, platform),
-            glibc=newest(filter(None, [least_virtual(self.records, "__glibc"), *wheels])),
-            cuda=least_virtual(self.records, "__cuda"),
-            prefix_max=min(binary, default=_PATH_MAX),
-            size=sum(entry.size + -entry.size % _BLOCK for entry in entries),
-            inodes=len(entries) + len({os.path.dirname(entry.path) for entry in entries}),
-        )
 
     def _wheels(self) -> t.Iterator[str]:
         for source in self.sources:
@@ -386,7 +364,8 @@ def _digest(chunks: Chunks) -> Digest:
     return Digest(sha256.hexdigest(), size)
 
 
-def _write_files(path: str, files: bytes) -> Piece:
+def write_file_list(path: str, files: bytes) -> Piece:
+    """Write a canonical file list to *path*, compressed."""
     # No name and no time in the header, so that equal lists give equal bytes.
     packed = gzip.compress(files, 6, mtime=0)
     with open(path, "xb") as file:

@@ -105,10 +105,12 @@ def _travels(file: t.Any, prefix: str) -> bool:
     """Whether *file* is packed; bytecode that no package owns is made again on the host."""
     if file.target.endswith(".pyc") and "__pycache__/" in file.target:
         return not _below(file.source, prefix)
-    if file.target.startswith(KEPT_BELOW):
-        return False
-    name = os.path.basename(file.target)
-    return name not in _STAYING_NAMES and file.target not in _STAYING_PATHS
+    return not stays(file.target)
+
+
+def stays(path: str) -> bool:
+    """Whether *path* is a mark of the builder's that is never packed."""
+    return path.startswith(KEPT_BELOW) or os.path.basename(path) in _STAYING_NAMES or path in _STAYING_PATHS
 
 
 def _below(path: str, directory: str) -> bool:

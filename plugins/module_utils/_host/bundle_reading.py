@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import typing as t
-import zlib
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_directory import (
     check_size,
@@ -24,7 +23,12 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.comparison imp
     compare_manifests,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
-from ansible_collections.airgap.conda.plugins.module_utils._model.files import Entry, content_id_of, parse_files
+from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
+    Entry,
+    content_id_of,
+    parse_files,
+    unpack_files,
+)
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import Manifest
 from ansible_collections.airgap.conda.plugins.module_utils._model.packages import listing
 
@@ -68,8 +72,8 @@ def file_list(directory: str, manifest: Manifest) -> list[Entry]:
     path = os.path.join(directory, manifest.files.file)
     try:
         with open(path, "rb") as file:
-            files = zlib.decompress(file.read(), wbits=31)
-    except (OSError, zlib.error) as error:
+            files = unpack_files(file.read())
+    except OSError as error:
         raise BundleError(f"{path}: the file list cannot be read ({error}); copy the bundle again") from None
     if content_id_of(files) != manifest.content_id:
         raise BundleError(f"{path}: the file list is not that of the content id; copy the bundle again")

@@ -32,9 +32,9 @@ def homeless(deployment: Deployment) -> list[str]:
 
 
 def is_unfinished(deployment: Deployment) -> bool:
-    """Whether an interrupted run left a tree, or a switch that is not recorded."""
+    """Whether an interrupted run left a tree, half a file, or a switch that is not recorded."""
     store = deployment.store
-    if os.path.lexists(store.staging) or os.path.lexists(store.aside):
+    if os.path.lexists(store.staging) or os.path.lexists(store.aside) or store.scraps():
         return True
     return bool(homeless(deployment)) or not is_recorded(store, generation_of(store.prefix))
 
@@ -63,10 +63,15 @@ def recover(deployment: Deployment) -> list[str]:
         f"generation {name} was put aside, as an interrupted run had meant to" for name in bring_home(deployment)
     ]
     if os.path.lexists(store.staging):
-        remove_tree(store.staging)
+        touched = Touched()
+        remove_tree(store.staging, touched)
+        store.renew_indexes(touched)
         sentences.append(f"what an interrupted deployment of {prefix} left was removed")
     for generation in store.orphans():
         store.forget(generation)
+    for path in store.scraps():
+        os.unlink(path)
+        sentences.append(f"{path}, which an interrupted run had not finished, was removed")
     return sentences
 
 

@@ -23,6 +23,10 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import
 Fields = t.Dict[str, t.Any]
 
 
+#: Where trees are, below the store: also on their way out.
+_TREES = ("generations/", "staging/")
+
+
 class Size(t.NamedTuple):
     """Bytes of the files of a generation."""
 
@@ -60,7 +64,8 @@ def _inspect(store: Store) -> Fields:
         "generation": live,
         "generations": sorted(generations, key=lambda each: str(each["generation"])),
         "switches": [switch._asdict() for switch in switches_until(store, live)],
-        "processes": [_process(process) for process in running_from(store.root)],
+        # A run that has the lock, or writes what arrives, is none of those that are meant.
+        "processes": [_process(each) for each in running_from(store.root) if each.path.startswith(_TREES)],
     }
 
 

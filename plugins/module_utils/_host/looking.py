@@ -21,7 +21,12 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.registering imp
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import Verified, verify
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import parse_manifest
-from ansible_collections.airgap.conda.plugins.module_utils._model.orders import SHARE_COPY, VERIFY_QUICK, Offer
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
+    SHARE_COPY,
+    VERIFY_QUICK,
+    VERIFY_RECEIPT,
+    Offer,
+)
 from ansible_collections.airgap.conda.plugins.module_utils._model.plan import (
     Damage,
     Found,
@@ -67,7 +72,9 @@ def look(deployment: Deployment) -> View:
     verified = verify_live(deployment, header)
     prefix, keeping = deployment.order.prefix, deployment.order.keeping
     brought = brought_by(prefix, verified.damage.unexpected)
-    found = Found(os.path.lexists(prefix), header, verified.damage, is_adoptable(prefix), tuple(brought))
+    found = Found(
+        os.path.lexists(prefix), header, verified.damage, is_adoptable(prefix), tuple(brought), verified.strange
+    )
     if deployment.order.state == "absent":
         return _view_absent(deployment, found)
     offer = deployment.offer()
@@ -96,9 +103,10 @@ def verify_live(deployment: Deployment, header: Header | None) -> Verified:
     """Compare what is live with its receipt, as deep as the order says."""
     if header is None:
         return Verified(Damage())
-    order = deployment.order
-    # Nothing is removed unseen.
-    depth = VERIFY_QUICK if order.state == "absent" else order.verify
+    order, offer = deployment.order, deployment.offer()
+    stays = order.state == "present" and offer is not None and is_wanted(deployment.want(offer, header), header)
+    # Nothing is removed or replaced unseen.
+    depth = VERIFY_QUICK if not stays and order.verify == VERIFY_RECEIPT else order.verify
     return verify(deployment.store, order.prefix, header.generation, depth, deployment.registered())
 
 

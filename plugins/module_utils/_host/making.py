@@ -11,7 +11,6 @@ import contextlib
 import os
 import stat
 import typing as t
-import zlib
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.bytecode import compile_bytecode, renew_bytecode
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
@@ -30,6 +29,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
     Entry,
     content_id_of,
     parse_files,
+    unpack_files,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
     ARCHIVE_PIECE,
@@ -39,7 +39,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.orders import 
 )
 from ansible_collections.airgap.conda.plugins.module_utils._model.ownership import Ownership
 from ansible_collections.airgap.conda.plugins.module_utils._model.plan import Want
-from ansible_collections.airgap.conda.plugins.module_utils._model.preflight import shortage
+from ansible_collections.airgap.conda.plugins.module_utils._model.preflight import check_room, shortage
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header
 
 
@@ -63,6 +63,9 @@ def _make(deployment: Deployment, offer: Offer, staging: Staging, incoming: Inco
     order, store = deployment.order, deployment.store
     packed = incoming.piece(FILES_PIECE)
     entries = parse_files(_file_list(packed, offer.content_id))
+    if not entries:
+        raise DeployError("the bundle holds no file at all; it is refused")
+    check_room(entries, offer.needs)
     uid, gid = staging.owner
     header = Header(
         generation=store.next_generation(offer.content_id),
@@ -118,10 +121,7 @@ def _mode_of(prefix: str) -> int:
 
 
 def _file_list(packed: bytes, content_id: str) -> bytes:
-    try:
-        files = zlib.decompress(packed, wbits=31)
-    except zlib.error as error:
-        raise DeployError(f"the file list is damaged ({error}); copy the bundle again") from None
+    files = unpack_files(packed)
     if content_id_of(files) != content_id:
         raise DeployError("the file list is not that of the content id; the bundle is damaged, copy it again")
     return files

@@ -52,6 +52,8 @@ _RECORDS = ("receipts", "manifests", "files", "health", "index", "failed")
 _PARTS = (*_RECORDS, "generations", "incoming")
 _GENERATION = re.compile(r"[0-9]{4,}-[0-9a-f]{12}")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+#: What the name of a file that is being written ends with.
+_NEW = ".new"
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -253,6 +255,14 @@ class Store:
         trees = {live, *self._names("generations")}
         return sorted({name for part in _RECORDS for name in self._names(part)} - trees)
 
+    def scraps(self) -> list[str]:
+        """Return what a killed run was about to write."""
+        found = []
+        for directory in (self.root, *(os.path.join(self.root, part) for part in _RECORDS)):
+            with contextlib.suppress(FileNotFoundError):
+                found += [os.path.join(directory, name) for name in os.listdir(directory) if name.endswith(_NEW)]
+        return found
+
     def forget(self, generation: str) -> None:
         """Remove all that is kept of *generation* but its tree."""
         for part in _RECORDS:
@@ -296,7 +306,7 @@ def _take(file: t.IO[str], prefix: str, patience: float) -> None:
 
 def write_whole(path: str, chunks: t.Iterable[bytes], mode: int = 0o644) -> None:
     """Write *chunks* to *path*, durably and in one step."""
-    temporary = f"{path}.new"
+    temporary = path + _NEW
     with contextlib.suppress(FileNotFoundError):
         os.unlink(temporary)
     # Never through what another user put in the way.

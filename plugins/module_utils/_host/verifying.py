@@ -34,6 +34,8 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
     source_of_bytecode,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._model.findings import (
+    FILE_KINDS,
+    UNEXPECTED,
     Finding,
     Seen,
     damage_of,
@@ -65,6 +67,8 @@ class Verified(t.NamedTuple):
     damage: Damage
     #: The tree's stat index as it is now, where it should replace the kept one; else None.
     fresh_index: t.Optional[bytes] = None
+    #: Whether anything differs that is no damage, and not benign.
+    strange: bool = False
 
 
 class Examined(t.NamedTuple):
@@ -88,7 +92,8 @@ def verify(store: Store, tree: str, generation: str, depth: str, registered: t.C
     examined = examine(store, tree, generation, depth, registered)
     for path in examined.denied:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
-    return Verified(damage_of(examined.findings), examined.fresh_index)
+    strange = any(finding.kind in FILE_KINDS and finding.change in ("", UNEXPECTED) for finding in examined.findings)
+    return Verified(damage_of(examined.findings), examined.fresh_index, strange)
 
 
 def examine(store: Store, tree: str, generation: str, depth: str, registered: t.Container[str] = ()) -> Examined:

@@ -91,7 +91,7 @@ def test_a_plan_writes_nothing_and_says_the_same(target: Target, made: Handmade)
 
 
 def test_an_environment_still_to_be_made_would_be_packed(target: Target) -> None:
-    assert plan_bundle(target._replace(prefix="/nonexistent"), Progress()) == Bundled(True, None)
+    assert plan_bundle(target._replace(source="/nonexistent"), Progress()) == Bundled(True, None)
 
 
 def test_a_changed_environment_is_another_bundle_beside_the_first(target: Target, made: Handmade) -> None:
@@ -107,7 +107,7 @@ def test_the_same_environment_elsewhere_is_the_same_bundle(target: Target, tmp_p
     first = make(target)
     other = Handmade(tmp_path / "other builder", "another-name")
     other.install("tool", {"bin/tool": PackageFile(b"tool", 0o755)})
-    second = make(target._replace(prefix=str(other.prefix)))
+    second = make(target._replace(source=str(other.prefix)))
     assert (second.changed, second.directory) == (False, first.directory)
 
 
@@ -232,7 +232,7 @@ def test_new_rules_hold_for_what_was_packed_before(target: Target, made: Handmad
 
 def test_rules_for_what_is_no_environment_are_told_so(target: Target, tmp_path: Path) -> None:
     with pytest.raises(PackError, match="is not a conda environment"):
-        make_bundle(target._replace(prefix=str(tmp_path)), SPEC, Progress(), NO_GPL)
+        make_bundle(target._replace(source=str(tmp_path)), SPEC, Progress(), NO_GPL)
 
 
 # --- leaks ----------------------------------------------------------------------------------------------------------

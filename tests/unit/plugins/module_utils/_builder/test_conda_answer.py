@@ -107,6 +107,14 @@ NO_NETWORK = {
     "exception_name": "CondaHTTPError",
     "message": f"HTTP 000 CONNECTION FAILED for url <{CHANNEL}/linux-64/repodata.json>\nElapsed: -\n\nAn HTTP …\n",
 }
+SEVERAL = {
+    "exception_name": "CondaMultiError",
+    "message": "Multiple Errors Encountered.\n",
+    "errors": [
+        {"exception_name": "OSError", "message": "[Errno 28] No space left on device: '/p/lib/x'"},
+        {"exception_name": "tuple", "error": "()"},
+    ],
+}
 TRACEBACK = """Traceback (most recent call last):
   File "x.py", line 1, in <module>
 conda.exceptions.InvalidMatchSpec: Invalid spec 'python==': Invalid version '==': invalid operator
@@ -162,6 +170,7 @@ ADVICE = "Check its address, and the builder's proxy and CA settings"
             "conda failed (1): conda.exceptions.InvalidMatchSpec: Invalid spec 'python==': Invalid version '==':"
             " invalid operator",
         ),
+        (SEVERAL, (), "conda failed (1): [Errno 28] No space left on device: '/p/lib/x'"),
         ("", (), "conda failed (1): it said nothing"),
     ],
 )

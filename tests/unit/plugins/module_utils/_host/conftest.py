@@ -43,8 +43,3 @@ def one(tmp_path: Path) -> TinyBundle:
 @pytest.fixture
 def two(tmp_path: Path) -> TinyBundle:
     return make_bundle(tmp_path / "2.0", tool_members("2.0"))
-
-
-@pytest.fixture
-def three(tmp_path: Path) -> TinyBundle:
-    return make_bundle(tmp_path / "3.0", tool_members("3.0"))

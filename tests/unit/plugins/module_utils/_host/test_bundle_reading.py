@@ -57,7 +57,7 @@ def test_what_is_damaged_is_found_by_size_or_by_reading(two: tuple[TinyBundle, T
         read_bundle(str(new.path), False, None, None)
 
 
-@pytest.mark.parametrize("data", [b"garbage", gzip.compress(b"another list\n", mtime=0)], ids=["garbage", "another"])
+@pytest.mark.parametrize("data", [b"garbage", gzip.compress(b"another list\n", mtime=0)], ids=["garbage", "other"])
 def test_a_file_list_of_something_else_compares_nothing(two: tuple[TinyBundle, TinyBundle], data: bytes) -> None:
     old, new = two
     (old.path / "files.jsonl.gz").write_bytes(data)

@@ -29,9 +29,9 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.registering imp
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import unexpected_of, verify
-from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError, DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import GENERATION_MARKER
-from ansible_collections.airgap.conda.plugins.module_utils._model.registration import Scope
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.conftest import ME
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.site import Fields, Site
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import (
     TinyBundle,
@@ -40,30 +40,6 @@ from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny
     snapshot,
     tool_members,
 )
-
-ME = pwd.getpwuid(os.geteuid()).pw_name
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    top = tmp_path / "site"
-    top.mkdir()
-    site = Site(top)
-    # Whole disks are not waited for: no power is lost here.
-    monkeypatch.setattr(acting, "sync", lambda _path: None)
-    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
-    monkeypatch.setattr(deployment, "scope_of", lambda _order: Scope(False, str(site.home), {ME: str(site.home)}))
-    return site
-
-
-@pytest.fixture
-def one(tmp_path: Path) -> TinyBundle:
-    return make_bundle(tmp_path / "1.0", tool_members("1.0"))
-
-
-@pytest.fixture
-def two(tmp_path: Path) -> TinyBundle:
-    return make_bundle(tmp_path / "2.0", tool_members("2.0"))
 
 
 def test_the_whole_life_of_an_environment(site: Site, one: TinyBundle, two: TinyBundle) -> None:
@@ -176,7 +152,9 @@ def test_a_prefix_of_someone_else_is_left_as_it_is(
 
 
 @pytest.mark.parametrize("verify", ["receipt", "quick", "full"])
-def test_files_of_someone_else_refuse_removal_at_any_depth(site: Site, one: TinyBundle, verify: str) -> None:
+def test_files_of_someone_else_refuse_removal_and_upgrade_at_any_depth(
+    site: Site, one: TinyBundle, two: TinyBundle, verify: str
+) -> None:
     site.present(one)
     (site.prefix / "lib/mine").write_text("mine")
     for _again in range(2):
@@ -185,6 +163,8 @@ def test_files_of_someone_else_refuse_removal_at_any_depth(site: Site, one: Tiny
         assert result["environments"][0]["unexpected"] == ["lib/mine"]
     with pytest.raises(DeployError, match=r"holds files that airgap\.conda did not deploy: lib/mine;"):
         site.run(site.order(verify=verify))
+    with pytest.raises(DeployError, match=r"holds files that airgap\.conda did not deploy: lib/mine;"):
+        site.run(site.order(two, verify=verify))
     assert (site.prefix / "lib/mine").read_text() == "mine"
     (site.prefix / "lib/mine").unlink()
     site.run(site.order(verify=verify))
@@ -481,7 +461,7 @@ def test_a_file_list_that_is_not_packed_is_refused(site: Site, one: TinyBundle) 
     offer["pieces"]["files"] = {"file": "files", "size": len(junk), "sha256": hashlib.sha256(junk).hexdigest()}
     stream = (one.path / "manifest.json").read_bytes() + junk + one.archive.read_bytes()
     awaited = site.run(order)["awaited"][0]
-    with pytest.raises(DeployError, match="the file list is damaged") as caught:
+    with pytest.raises(BundleError, match="the file list is damaged") as caught:
         site.run(order, parts=[site.part(stream, awaited, len(stream))])
     assert "\n" not in str(caught.value)
 

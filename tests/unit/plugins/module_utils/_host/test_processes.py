@@ -72,3 +72,18 @@ def test_a_library_counts_as_a_program_does(tmp_path: Path) -> None:
         assert (found, path) == (pid, "lib/libours.so")
         # No arguments, as they may be secret.
         assert "libours" not in command
+
+
+def test_who_has_a_file_open_or_is_in_there_uses_it_too(tmp_path: Path) -> None:
+    (tmp_path / "tree/share").mkdir(parents=True)
+    (tmp_path / "tree/share/data").touch()
+    tree = str(tmp_path / "tree")
+    assert running_from(tree) == []
+    with subprocess.Popen(["sleep", "60"], cwd=tree) as inside, open(f"{tree}/share/data", "rb"):
+        try:
+            assert {(each.pid, each.path) for each in running_from(tree)} == {
+                (inside.pid, ""),
+                (os.getpid(), "share/data"),
+            }
+        finally:
+            inside.kill()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import typing as t
 from pathlib import Path
@@ -15,6 +16,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.recording impor
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.conftest import ME
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.site import Fields, Site
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.test_host import killed, without_marks
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import TinyBundle, snapshot
 
 REGISTER = {"commands": ["tool"], "users": [ME], "frozen": True}
@@ -197,6 +199,39 @@ def test_an_environment_without_a_store_is_told_and_none_is_made(site: Site) -> 
     with pytest.raises(DeployError, match="has no generation of airgap"):
         site.back()
     assert os.listdir(site.envs) == []
+
+
+@pytest.mark.usefixtures("kind")
+def test_a_rollback_that_is_killed_anywhere_is_finished(site: Site, one: TinyBundle, two: TinyBundle) -> None:
+    trees = {}
+    for to, bundle in (("1", one), ("2", two)):
+        site.present(bundle, register=REGISTER)
+        trees[to] = site.tree()
+    expected = [without_marks(tree) for tree in trees.values()]
+    effects, came_so_far = 0, True
+    while came_so_far:
+        to = "1" if site.tree() == trees["2"] else "2"
+        came_so_far = killed(functools.partial(site.back, to), effects)
+        # Without exchange there is a moment when nothing is at the prefix; the next run ends it.
+        assert not site.prefix.exists() or without_marks(site.tree()) in expected, effects
+        site.back(to)
+        assert site.tree() == trees[to], effects
+        assert_nothing_to_do(site, to)
+        effects += 1
+    assert effects > 8
+
+
+def test_half_a_file_of_a_killed_run_is_removed_and_told(site: Site, one: TinyBundle, two: TinyBundle) -> None:
+    site.present(one)
+    site.present(two)
+    site.back()
+    half = site.store.path("index", f"{name(2, two)}.new")
+    Path(half).touch()
+    assert row(site.back())["recovered"] == [f"{half}, which an interrupted run had not finished, was removed"]
+    assert_nothing_to_do(site)
+    Path(half).touch()
+    assert site.run(site.order(one))["environments"][0]["recovered"] != []
+    site.assert_settled(site.order(one))
 
 
 # --- what env_info tells --------------------------------------------------------------------------------------------

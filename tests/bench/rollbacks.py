@@ -1,0 +1,52 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Going back: beside a ping, and for a large environment beside the example."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from world import bundles
+from world.process import say
+
+from bench.builds import Build, proportions
+from bench.figures import Figure, Pairs
+from bench.sites import Site, Timed, fresh_site
+
+PAIRS = 6
+
+
+def measure(build: Build, hosts: int, storage: str) -> list[Figure]:
+    """Deploy two generations of the example and of a large environment, then go back and forth."""
+    say("bundles to go back and forth between")
+    example = (bundles.ensure(bundles.EARLIER), build.bundle)
+    large = (build.enlarged(), build.touched())
+    with fresh_site(hosts, storage) as site:
+        for bundle in (*example, *large):
+            site.ours(bundle, bytecode=False)
+        small, big = _goings(site, "my_env", example), _goings(site, "large", large)
+        say("going back and forth")
+        # The first of each finds nothing of the trees in memory.
+        next(small), next(big)
+        beside_ping, beside_small = [], []
+        for _pair in range(PAIRS):
+            ping, one, other = site.ping(), next(small), next(big)
+            beside_ping.append((one.seconds, ping.seconds))
+            beside_small.append((other.seconds, one.seconds))
+    (size, files), (large_size, large_files) = proportions(example[1]), proportions(large[1])
+    name = f"large ({large_size / size:.1f} x bytes, {large_files / files:.1f} x files)"
+    return [
+        Pairs(("rollback", "ping"), "s", beside_ping).figure("rollback, beside a ping", 1.5),
+        Pairs((name, "example"), "s", beside_small).figure("rollback, large environment", 1.2),
+    ]
+
+
+def _goings(site: Site, name: str, pair: tuple[Path, Path]) -> Iterator[Timed]:
+    """Go to the first of the two, which is not live, then to the other, and so on."""
+    ids = [json.loads((bundle / "manifest.json").read_text())["content_id"] for bundle in pair]
+    for content_id in itertools.cycle(ids):
+        yield site.back(name, content_id)
