@@ -13,6 +13,8 @@ import sys
 import typing as t
 from pathlib import Path
 
+from world.ansible import TIMEOUT
+
 SPEC = """\
 name: demo
 channels: [{channel}]
@@ -72,7 +74,7 @@ class Builder:
     def run(self, *options: str, **arguments: t.Any) -> dict[str, t.Any]:
         """Return the module's result."""
         with self.start(*options, **arguments) as process:
-            output, errors = process.communicate(timeout=120)
+            output, errors = process.communicate(timeout=TIMEOUT)
         line = next((line for line in output.splitlines() if "=> {" in line), None)
         assert line, f"{output}\n{errors}"
         result: dict[str, t.Any] = json.loads(line.partition("=> ")[2])
