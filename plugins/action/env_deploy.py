@@ -47,7 +47,7 @@ class ActionModule(Delivery):
             raise DeployError(
                 f"environment {environment.get('name') or ''} has no bundle; name its directory (env_deploy_bundle)"
             )
-        found = self.bundles(given, shelf)
+        found = self.bundles(given, shelf, environment.get("name") or "")
         _check_kernel(environment, found.values())
         return found
 

@@ -18,6 +18,8 @@ description:
     conda-pack archive, the canonical file list and a manifest.
   - The same environment gives the same content id and the same uncompressed tar, wherever and by whomever it was built.
   - Refuses an environment that cannot be carried faithfully, such as one where pip changed files of conda packages.
+  - Derives a bundle from an archive that was packed by hand with conda-pack, too; defects of such archives are found,
+    repaired where that can be done for sure, and else refused by name.
 extends_documentation_fragment:
   - airgap.conda._attributes
   - airgap.conda._attributes.action
@@ -41,9 +43,15 @@ attributes:
 options:
   prefix:
     description:
-      - Path of the environment on the builder.
+      - Path of the environment on the builder. Either this or O(archive) is required.
     type: path
-    required: true
+  archive:
+    description:
+      - Path of an archive that conda-pack wrote, by hand, on the builder; C(.tar.zst), C(.tar.gz), C(.tar.bz2),
+        C(.tar.xz), C(.tar) or C(.zip), known by its content. On a local builder, relative to the directory in which
+        Ansible was started.
+      - It is read and not unpacked, and nothing of it is executed.
+    type: path
   name:
     description:
       - Name of the bundle, and of the environment on hosts.
@@ -102,13 +110,35 @@ options:
         type: list
         elements: str
         default: []
+  leaks:
+    description:
+      - What happens when files that would be packed name the builder.
+      - Every byte, name and link target that is packed is searched for the prefix, the package cache, the home
+        directory of who builds, and C(user@machine). A user's name alone is mostly a word, such as C(build), and homes
+        that everybody has, such as C(/root), tell nothing, so both are not looked for. Compressed files are not opened.
+      - What names the prefix does not work on hosts, so it is refused under either policy.
+    type: dict
+    version_added: 0.1.0
+    suboptions:
+      policy:
+        description:
+          - V(refuse) packs nothing and names the files. V(report) packs them and warns.
+        type: str
+        choices: [refuse, report]
+        default: refuse
+      exempt:
+        description:
+          - Paths below the prefix, or patterns, that may name the builder, the prefix too. They are packed as they are.
+        type: list
+        elements: str
+        default: []
   progress_file:
     description:
       - File to which progress is appended. Set by the action plugin.
     type: path
 requirements:
-  - conda-pack >= 0.9.2
-  - zstandard >= 0.23
+  - conda-pack >= 0.9.2, not for O(archive)
+  - zstandard >= 0.23, without which a bundle of O(archive) has gzip
   - Python >= 3.10
 notes:
   - The role C(airgap.conda.env_build) builds and packs in one step.
@@ -143,6 +173,12 @@ EXAMPLES = r"""
     name: science
     dist: bundles
 
+- name: Make a bundle of what somebody packed with conda-pack
+  airgap.conda.bundle:
+    archive: science.tar.gz
+    name: science
+    dist: bundles
+
 - name: Pack nothing that asks for more than attribution
   airgap.conda.bundle:
     prefix: "{{ built.prefix }}"
@@ -150,6 +186,14 @@ EXAMPLES = r"""
     licenses:
       allow: [MIT, BSD-*, Apache-2.0, PSF-2.0, Python-2.0, Zlib, GPL-3.0-only WITH GCC-exception-3.1]
       exempt: [readline]
+
+- name: Pack what was compiled here with notes of where, as nothing reads them
+  airgap.conda.bundle:
+    prefix: "{{ built.prefix }}"
+    name: "{{ built.name }}"
+    leaks:
+      policy: report
+      exempt: ["*/site-packages/ours/_compiled.*.so"]
 """
 
 RETURN = r"""
@@ -207,6 +251,24 @@ report:
   returned: when the bundle is there
   type: str
   sample: /home/me/dist/my_env-linux-64-0123456789ab/licenses.txt
+leaks:
+  description: What is packed though it names the builder, with O(leaks.policy=report).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: Path below the prefix.
+      type: str
+      sample: share/ours/built-by.txt
+    names:
+      description: What it names.
+      type: str
+      sample: the home directory
+    text:
+      description: The text that was found.
+      type: str
+      sample: /home/me
 actions:
   description: What was done, or in check mode would be, in sentences.
   returned: success
@@ -222,36 +284,47 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.airgap.conda.plugins.module_utils._builder.bundles import (
     Bundled,
+    Policy,
     Target,
     make_bundle,
     plan_bundle,
+)
+from ansible_collections.airgap.conda.plugins.module_utils._builder.leaks import (
+    POLICIES,
+    REFUSE,
+    parse_leak_rules,
+    told,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
 from ansible_collections.airgap.conda.plugins.module_utils._model.licenses import REPORT_NAME, parse_rules
 
-MISSING = ""
-MISSING_TRACEBACK = None
-for library in ("conda_pack", "zstandard"):
-    try:
-        __import__(library)
-    except ImportError:
-        MISSING, MISSING_TRACEBACK = library.replace("_", "-"), traceback.format_exc()
+
+def require_libraries(module: AnsibleModule) -> None:
+    """Fail unless what packs environments is there."""
+    for library in ("conda_pack", "zstandard"):
+        try:
+            __import__(library)
+        except ImportError:
+            missing = missing_required_lib(library.replace("_", "-"))
+            module.fail_json(msg=missing, exception=traceback.format_exc())
 
 
 def run(module: AnsibleModule) -> Bundled:
     """Pack, or in check mode say what packing would give."""
-    target = Target(*(module.params[name] for name in ("prefix", "name", "platform", "dist")))
-    rules = parse_rules(module.params["licenses"])
+    source = module.params["archive"] or module.params["prefix"]
+    target = Target(source, *(module.params[name] for name in ("name", "platform", "dist")))
+    policy = Policy(parse_rules(module.params["licenses"]), parse_leak_rules(module.params["leaks"]))
     with Progress(module.params["progress_file"]) as progress:
         if module.check_mode:
-            return plan_bundle(target, progress, rules)
-        return make_bundle(target, module.params["spec_sha256"], progress, rules)
+            return plan_bundle(target, progress, policy)
+        return make_bundle(target, module.params["spec_sha256"], progress, policy)
 
 
 def result(bundled: Bundled) -> dict[str, t.Any]:
     """Return what the user gets to know."""
     facts: dict[str, t.Any] = {"changed": bundled.changed, "bundle": bundled.directory, "content_id": "", "actions": []}
+    facts["leaks"] = [{"path": path, "names": what, "text": text} for path, (what, text, _breaks) in bundled.leaks]
     if bundled.changed:
         facts["actions"] = [f"pack {bundled.directory or 'the environment once it is made'}"]
     if bundled.manifest:
@@ -265,23 +338,33 @@ def result(bundled: Bundled) -> dict[str, t.Any]:
 def main() -> None:
     strings = {"type": "list", "elements": "str", "default": []}
     licenses = {"allow": strings, "deny": strings, "allow_unknown": {"type": "bool"}, "exempt": strings}
+    leaks = {"policy": {"type": "str", "choices": list(POLICIES), "default": REFUSE}, "exempt": strings}
     module = AnsibleModule(
         argument_spec={
-            "prefix": {"type": "path", "required": True},
+            "prefix": {"type": "path"},
+            "archive": {"type": "path"},
             "name": {"type": "str", "required": True},
             "platform": {"type": "str", "default": "linux-64"},
             "dist": {"type": "path", "default": "dist"},
             "spec": {"type": "path"},
             "spec_sha256": {"type": "str", "default": ""},
             "licenses": {"type": "dict", "options": licenses},
+            "leaks": {"type": "dict", "options": leaks},
             "progress_file": {"type": "path"},
         },
+        mutually_exclusive=[("prefix", "archive")],
+        required_one_of=[("prefix", "archive")],
         supports_check_mode=True,
     )
-    if MISSING:
-        module.fail_json(msg=missing_required_lib(MISSING), exception=MISSING_TRACEBACK)
+    if module.params["prefix"]:
+        require_libraries(module)
     try:
-        module.exit_json(**result(run(module)))
+        bundled = run(module)
+        if bundled.leaks:
+            module.warn(told(bundled.leaks))
+        for warning in bundled.warnings:
+            module.warn(warning)
+        module.exit_json(**result(bundled))
     except AirgapError as error:
         module.fail_json(msg=str(error))
 

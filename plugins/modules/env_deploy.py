@@ -120,8 +120,10 @@ options:
           - What becomes of files below the prefix that no bundle brought, when the environment has to be replaced or
             removed. With V(fail) that is refused, naming who brought them; with V(keep) they are moved aside to
             C(<envs_dir>/.airgap/<name>/quarantine). Bytecode and empty directories do not count.
+          - With V(clear) they are moved aside as well, and are a reason by themselves to make the environment anew; so
+            is bytecode, unless it is a cache of an unchanged source.
         type: str
-        choices: [fail, keep]
+        choices: [fail, keep, clear]
         default: fail
       adopt:
         description:
@@ -334,7 +336,7 @@ def argument_spec() -> dict[str, t.Any]:
         "keep": {"type": "int", "default": 2},
         "collect_used": {"type": "bool", "default": False},
         "share": {"type": "str", "choices": ["auto", "hardlink", "copy"], "default": "auto"},
-        "on_unexpected": {"type": "str", "choices": ["fail", "keep"], "default": "fail"},
+        "on_unexpected": {"type": "str", "choices": ["fail", "keep", "clear"], "default": "fail"},
         "adopt": {"type": "bool", "default": False},
         "health": {"type": "dict", "options": health},
         "register": {"type": "dict", "options": register},

@@ -42,6 +42,9 @@ class AirgapAction(ActionBase, abc.ABC):
         except AirgapError as error:
             # Ansible would append the cause, whose text this is.
             raise AnsibleActionFail(str(error), result=result) from None
+        except OSError as error:
+            reason = f"{error.filename or 'a file'}: {error.strerror or error}; this is on the controller, run again"
+            raise AnsibleActionFail(reason, result=result) from None
         finally:
             self._remove_tmp_path(self._connection._shell.tmpdir)
         return result

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this plugin_utils is PRIVATE to the collection and should only be used by the collection itself.
-"""Bundles on the controller: found, read, verified once, and offered to hosts."""
+"""Bundles on the controller: found, or derived from archives, read, verified once, and offered to hosts."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_director
     read_manifest,
     verify_piece,
 )
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import MANIFEST_NAME, Manifest, Piece
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
     ARCHIVE_PIECE,
@@ -88,22 +89,28 @@ class Bundle:
         Done once for as long as their stat stays: by one of all forks and runs that share the cache.
         """
         for piece in (self.manifest.files, self.manifest.encodings[0].piece):
-            with self.exclusively(f"verified-{piece.sha256[:16]}") as note:
-                stat = _stat_of(os.path.join(self.directory, piece.file))
+            with exclusively(self.cache, f"verified-{piece.sha256[:16]}") as note:
+                stat = stat_of(os.path.join(self.directory, piece.file))
                 if note.read() != stat:
                     verify_piece(self.directory, piece)
-                    note.seek(0)
-                    note.truncate()
-                    note.write(stat)
+                    note_down(note, stat)
 
-    @contextlib.contextmanager
-    def exclusively(self, name: str) -> t.Iterator[t.IO[str]]:
-        """Yield the file *name* of the cache, which no other process has meanwhile."""
-        os.makedirs(self.cache, mode=0o700, exist_ok=True)
-        with open(os.path.join(self.cache, name), "a+", encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
-            yield file
+
+@contextlib.contextmanager
+def exclusively(cache: str, name: str) -> t.Iterator[t.IO[str]]:
+    """Yield the file *name* of the *cache*, which no other process has meanwhile."""
+    os.makedirs(cache, mode=0o700, exist_ok=True)
+    with open(os.path.join(cache, name), "a+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        yield file
+
+
+def note_down(note: t.IO[str], text: str) -> None:
+    """Make *text* the whole of the file *note*."""
+    note.seek(0)
+    note.truncate()
+    note.write(text)
 
 
 def default_cache() -> str:
@@ -118,9 +125,14 @@ class Shelf:
         self._cache = cache
         self._bundles: dict[str, Bundle] = {}
 
-    def bundle(self, path: str) -> Bundle:
-        """Return the bundle at *path*."""
-        directory = find_bundle(path)
+    def bundle(self, path: str, name: str = "", platform: str = "") -> Bundle:
+        """Return the bundle at *path*, or derived from an archive there, for *name* and *platform* if given."""
+        if os.path.isfile(path):
+            from ansible_collections.airgap.conda.plugins.plugin_utils._derived import derived_bundle
+
+            directory = derived_bundle(path, self._cache, name, platform)
+        else:
+            directory = find_bundle(path)
         if directory not in self._bundles:
             bundle = Bundle(directory, self._cache)
             # What can be told without reading, in check mode too.
@@ -129,8 +141,24 @@ class Shelf:
             self._bundles[directory] = bundle
         return self._bundles[directory]
 
+    def by_platform(
+        self, given: str | dict[str, str], caller_path: t.Callable[[str], str], name: str = ""
+    ) -> dict[str, Bundle]:
+        """Return the bundles *given* for an environment: one directory or archive, or one for each platform.
 
-def _stat_of(path: str) -> str:
+        *name* is what the environment is called, if that is said: an archive has no name.
+        """
+        paths = given if isinstance(given, dict) else {"": given}
+        found = {platform: self.bundle(caller_path(path), name, platform) for platform, path in paths.items()}
+        for platform, bundle in found.items():
+            actual = bundle.manifest.needs.platform
+            if platform and platform != actual:
+                raise DeployError(f"{bundle.directory} is for {actual}, and named as the bundle for {platform}")
+        return {bundle.manifest.needs.platform: bundle for bundle in found.values()}
+
+
+def stat_of(path: str) -> str:
+    """Return what changes whenever the file at *path* does."""
     with contextlib.suppress(FileNotFoundError):
         status = os.stat(path)
         return f"{path} {status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"

@@ -33,12 +33,9 @@ class Delivery(AirgapAction):
         """Return the shelf of this task's bundles."""
         return Shelf(self.caller_path(self._task.args.get("cache") or default_cache()))
 
-    def bundles(self, given: t.Any, shelf: Shelf) -> dict[str, Bundle]:
-        """Return the bundles of one environment by platform; *given*: a directory, or one for each platform."""
-        paths = given if isinstance(given, dict) else {"": given}
-        found = {platform: shelf.bundle(self.caller_path(path)) for platform, path in paths.items()}
-        _check_platforms(found)
-        return {bundle.manifest.needs.platform: bundle for bundle in found.values()}
+    def bundles(self, given: t.Any, shelf: Shelf, name: str = "") -> dict[str, Bundle]:
+        """Return the bundles of one environment by platform; see M(Shelf.by_platform)."""
+        return shelf.by_platform(given, self.caller_path, name)
 
     def deliver(
         self,
@@ -82,14 +79,6 @@ class Delivery(AirgapAction):
 def offers(bundles: t.Mapping[str, Bundle]) -> Fields:
     """Return what a host is told of *bundles*."""
     return {platform: bundle.offer() for platform, bundle in bundles.items()}
-
-
-def _check_platforms(bundles: dict[str, Bundle]) -> None:
-    """Raise C(DeployError) where the inventory and a bundle's manifest are of two minds."""
-    for platform, bundle in bundles.items():
-        actual = bundle.manifest.needs.platform
-        if platform and platform != actual:
-            raise DeployError(f"{bundle.directory} is for {actual}, and named as the bundle for {platform}")
 
 
 def _distinct(awaited: t.Iterable[Fields]) -> list[Fields]:

@@ -18,6 +18,7 @@ import zlib
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import GZIP, decoded
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import Encoding, Piece
+from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import exclusively, note_down
 
 if t.TYPE_CHECKING:
     from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle
@@ -34,13 +35,11 @@ def transcode(bundle: Bundle, codec: str) -> tuple[Encoding, str]:
         raise BundleError(f"the archive cannot be sent as {codec}; only as zstd or gzip")
     name = f"{bundle.manifest.tar_sha256[:16]}.tar.gz"
     path = os.path.join(bundle.cache, name)
-    with bundle.exclusively(f"{name}.digest") as note:
+    with exclusively(bundle.cache, f"{name}.digest") as note:
         digest = note.read()
         if not digest or not os.path.exists(path):
             digest = _make(bundle, path)
-            note.seek(0)
-            note.truncate()
-            note.write(digest)
+            note_down(note, digest)
     piece = Piece(name, os.path.getsize(path), digest)
     return Encoding(codec=GZIP, version=zlib.ZLIB_RUNTIME_VERSION, level=LEVEL, piece=piece), path
 

@@ -20,17 +20,17 @@ from typing import NoReturn, TypeVar
 import ansible.release
 from world.process import WorldError, say
 
-from bench import builds, packing, rollbacks, sizes, upgrades
+from bench import builds, drifts, packing, rollbacks, sizes, upgrades
 from bench.figures import Figure, table
 from bench.processes import busy
 from bench.rollouts import Rollouts
 
-PARTS = ("rollout", "second", "upgrade", "rollback", "size", "memory", "pack")
+PARTS = ("rollout", "second", "upgrade", "rollback", "size", "memory", "pack", "drift")
 
 #: Seconds in which all has ended.
 LIMIT = 14 * 60
-#: Seconds for the builds, for packing, for a round of rollouts, for the upgrade, the rollbacks, and for the sizes.
-BUILD, PACKING, ROUND, UPGRADE, ROLLBACKS, SIZES = 120, 100, 420, 200, 240, 300
+#: Seconds for each: the builds, packing, a round of rollouts, the upgrade, the rollbacks, the sizes, drift.
+BUILD, PACKING, ROUND, UPGRADE, ROLLBACKS, SIZES, DRIFT = 120, 100, 420, 200, 240, 300, 300
 
 _Result = TypeVar("_Result")
 
@@ -82,10 +82,10 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _measure(agenda: Agenda, build: builds.Build, given: argparse.Namespace) -> list[Figure]:
-    first, second, upgrade, back, size, memory, pack = (part in given.only for part in PARTS)
+    first, second, upgrade, back, size, memory, pack, drift = (part in given.only for part in PARTS)
     where = (given.hosts, given.storage)
     rollouts = Rollouts(build, *where, first=first, second=second)
-    packed, upgraded, went_back, sized = None, None, None, None
+    packed, upgraded, went_back, sized, drifted = None, None, None, None, None
     if pack:
         packed = agenda.attempt("packing", PACKING, lambda: packing.measure(build))
     if first or second:
@@ -96,9 +96,14 @@ def _measure(agenda: Agenda, build: builds.Build, given: argparse.Namespace) -> 
         went_back = agenda.attempt("rollbacks", ROLLBACKS, lambda: rollbacks.measure(build, *where))
     if size or memory:
         sized = agenda.attempt("sizes", SIZES, lambda: sizes.measure(build, *where, size=size, memory=memory))
+    if drift:
+        drifted = agenda.attempt("drift", DRIFT, lambda: drifts.measure(build, *where))
     if rollouts.took and agenda.left > 1.3 * rollouts.took:
         agenda.attempt("rollouts again", ROUND, rollouts.round)
-    return [*rollouts.figures(), *(upgraded or ()), *(went_back or ()), *(sized or ()), *(packed or ())]
+    return [
+        *rollouts.figures(),
+        *(figure for figures in (upgraded, went_back, sized, packed, drifted) for figure in figures or ()),
+    ]
 
 
 def machine(given: argparse.Namespace) -> str:

@@ -89,6 +89,19 @@ class Site:
             raise WorldError(f"a rollback changed {timed.changed} hosts of {len(self._fleet.hosts)}")
         return timed
 
+    def drift(self, bundle: Path) -> Timed:
+        """Look whether the hosts still are what *bundle* made of them."""
+        variables = {"env_deploy_bundle": str(bundle)}
+        return self._run("ansible-playbook", "airgap.conda.drift", "-e", json.dumps(variables))
+
+    def on_host(self, script: Path, shipped: Path, name: str, pairs: int) -> str:
+        """Run *script* on a host, where it finds what modules ship; return what it prints."""
+        host, top = self._fleet.hosts[-1], "/tmp/bench"
+        host.push(shipped, f"{top}/ansible_collections/airgap/conda/plugins/module_utils")
+        host.push(script, f"{top}/{script.name}")
+        command = f"PYTHONPATH={top} python3 -B {top}/{script.name} {Path(PREFIX).parent} {name} {pairs}"
+        return host.run(command, timeout=600).stdout
+
     def naive(self, archive: Path) -> Timed:
         """Roll *archive* out without the collection."""
         return self._run("ansible-playbook", str(_NAIVE), "-e", json.dumps({"archive": str(archive)}))

@@ -21,12 +21,13 @@ ALLOWED = {
     "module_utils/_model": (MODEL,),
     "module_utils/_host": (MODEL, HOST),
     "module_utils/_builder": (MODEL, HOST, BUILDER),
-    "plugin_utils": (MODEL, HOST, "plugin_utils"),
+    # The spec is read on the controller too, for the files that it includes; and archives packed by hand.
+    "plugin_utils": (MODEL, HOST, BUILDER, "plugin_utils"),
     "action": (MODEL, HOST, "plugin_utils"),
     "modules": (MODEL, HOST, BUILDER),
 }
 #: Runs on hosts, where there is nothing but the standard library.
-HOST_MODULES = ("env_deploy",)
+HOST_MODULES = ("bundle_info", "env_deploy", "env_drift_info")
 
 
 def imports(path: Path) -> set[str]:

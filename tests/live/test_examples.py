@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from world import ansible, recipes, wheels
+from world import ansible, bundles, recipes, wheels
 from world.ansible import Play, play
 from world.fleet import Fleet, Host
 
@@ -32,9 +32,7 @@ ARM = "linux-aarch64"
 def relabelled(bundle: Path, copy: Path) -> None:
     """A copy of a bundle that says it is for other machines: none are here, and only what is said decides."""
     shutil.copytree(bundle, copy)
-    manifest = json.loads((copy / "manifest.json").read_text())
-    manifest["needs"]["platform"] = ARM
-    (copy / "manifest.json").write_text(json.dumps(manifest))
+    bundles.edit(copy, lambda manifest: manifest["needs"].update(platform=ARM))
 
 
 class Site:

@@ -95,6 +95,12 @@ def test_every_command_of_the_tour(fleet: Fleet, channel: str, tmp_path: Path) -
         host.run(f"rm {PREFIX}/bin/pip")
     assert newcomer.type(rollout).changed == 3
 
+    drift = block("airgap.conda.drift")
+    fleet.host("host2").run(f"echo 'import os' > {PREFIX}/lib/python3.11/site-packages/extra.pth")
+    assert_seen(drift, newcomer.type(typed(drift)[0]).output)
+    assert (tmp_path / "reports/drift.html").is_file()
+    fleet.host("host2").run(f"rm {PREFIX}/lib/python3.11/site-packages/extra.pth")
+
     upgrade = block("ModuleNotFoundError")
     edit, build, unhealthy, ssh = typed(upgrade)
     newcomer.type(edit)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from world import bundles
 from world.controller import Controller
 from world.fleet import Fleet, Host, HostSpec
 
@@ -87,9 +88,7 @@ def test_a_damaged_bundle_repairs_nothing(fit: Host, controller: Controller, too
 
 
 def test_all_that_is_wrong_with_a_host_is_told_at_once(fleet: Fleet, controller: Controller, copied: Path) -> None:
-    manifest = json.loads((copied / "manifest.json").read_text())
-    manifest["needs"].update(glibc="2.34", prefix_max=10)
-    (copied / "manifest.json").write_text(json.dumps(manifest))
+    bundles.edit(copied, lambda manifest: manifest["needs"].update(glibc="2.34", prefix_max=10))
     for arguments in (("--check",), ()):
         refused = controller.rollout(copied, "-l", "unfit", *arguments)
         assert refused.rc != 0, refused.output
@@ -105,9 +104,7 @@ def test_another_directory_of_the_host_can_be_used(fleet: Fleet, controller: Con
 
 
 def test_a_bundle_for_another_platform_is_refused(fit: Host, controller: Controller, copied: Path) -> None:
-    manifest = json.loads((copied / "manifest.json").read_text())
-    manifest["needs"]["platform"] = "linux-aarch64"
-    (copied / "manifest.json").write_text(json.dumps(manifest))
+    bundles.edit(copied, lambda manifest: manifest["needs"].update(platform="linux-aarch64"))
     refused = controller.rollout(copied, "-l", "fit")
     assert refused.rc != 0 and "the bundle is for linux-aarch64, this host is linux-64" in refused.output
 
@@ -126,9 +123,7 @@ def test_what_others_made_is_not_overwritten(fit: Host, controller: Controller, 
 
 
 def test_a_newer_format_is_refused_with_a_sentence(fit: Host, controller: Controller, copied: Path) -> None:
-    manifest = json.loads((copied / "manifest.json").read_text())
-    manifest["format"] = 99
-    (copied / "manifest.json").write_text(json.dumps(manifest))
+    bundles.edit(copied, lambda manifest: manifest.update(format=99))
     refused = controller.rollout(copied, "-l", "fit")
     assert refused.rc != 0 and "upgrade airgap.conda here" in refused.output, refused.output
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from world import bundles
 from world.controller import Controller, broken_promises
 from world.fleet import Fleet, Host, HostSpec
 
@@ -59,8 +60,8 @@ def test_conda_shells_and_users_know_it_until_it_is_removed(host: Host, controll
         "plain",
     ]
     assert host.run("/usr/local/bin/python3.11 -c 'import six, sys; print(sys.prefix)'").stdout.strip() == PREFIX
-    login = host.run("bash -lc 'echo $CONDA_PREFIX; command -v python'").stdout
-    assert login.split() == [PREFIX, f"{PREFIX}/bin/python"]
+    login = host.run("bash -lc 'echo $CONDA_PREFIX; command -v python; echo $TOOLS_SAY'").stdout
+    assert login.splitlines() == [PREFIX, f"{PREFIX}/bin/python", "it's $HOME"]
     refused = host.run(f"{PREFIX}/bin/pip install --no-index x", check=False)
     assert "externally-managed-environment" in refused.stderr
     assert "airgap.conda" in host.run(f"cat {PREFIX}/conda-meta/frozen").stdout
@@ -82,10 +83,10 @@ def test_jupyter_starts_it_by_its_kernel(host: Host, controller: Controller, not
     code = """
 from jupyter_client.manager import start_new_kernel
 manager, client = start_new_kernel(kernel_name="airgap-notebooks", startup_timeout=60)
-client.execute_interactive("import sys; print(sys.executable)", timeout=60)
+client.execute_interactive("import os, sys; print(sys.executable, os.environ[\\"NOTEBOOKS_SAY\\"])", timeout=60)
 manager.shutdown_kernel(now=True)
 """
-    assert host.run(f"{python} -c '{code}'").stdout.strip() == python
+    assert host.run(f"{python} -c '{code}'").stdout.strip() == f"{python} costs $5"
     assert controller.rollout(notebooks, *wanted).changed == 0
     assert controller.rollout(notebooks).changed == 1
     assert host.run("ls /usr/local/share/jupyter/kernels").stdout == ""
@@ -152,9 +153,7 @@ def test_several_environments_for_several_platforms_in_one_execution(
     host: Host, controller: Controller, tools: Path, example: Path, tmp_path: Path
 ) -> None:
     elsewhere = Path(shutil.copytree(tools, tmp_path / "elsewhere"))
-    manifest = json.loads((elsewhere / "manifest.json").read_text())
-    manifest["needs"]["platform"] = "linux-aarch64"
-    (elsewhere / "manifest.json").write_text(json.dumps(manifest))
+    bundles.edit(elsewhere, lambda manifest: manifest["needs"].update(platform="linux-aarch64"))
     environments = [
         {"bundle": {"linux-64": str(example), "linux-aarch64": str(elsewhere)}, "bytecode": False, "name": "science"},
         {"bundle": str(tools), "envs_dir": "/srv/envs", "register": {"commands": ["python3.11"]}},

@@ -94,10 +94,16 @@ def build(controller: Controller, channel: str, *arguments: str) -> Play:
     return controller.run("build", "-e", json.dumps(variables), *arguments)
 
 
+def write_spec(directory: Path) -> None:
+    """Write the example, with some requirements in a file of their own, which no other machine has."""
+    (directory / "environment.yml").write_text(bundles.EXAMPLE.replace("requests==2.31.0", "-r more.txt"))
+    (directory / "more.txt").write_text("requests==2.31.0\n")
+
+
 def build_here(directory: Path, channel: str, distributions: Path) -> Path:
     """Build on this machine, as the user of this suite; returns the bundle."""
     directory.mkdir()
-    (directory / "environment.yml").write_text(bundles.EXAMPLE)
+    write_spec(directory)
     variables = {
         "env_build_channels": [channel],
         "env_build_pip_args": ["--no-index", "--find-links", str(distributions)],
@@ -138,7 +144,7 @@ def listing(directory: Path) -> list[tuple[str, int]]:
 def test_a_bundle_is_built_elsewhere_and_comes_here(
     machine: Host, controller: Controller, channel: str, distributions: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "environment.yml").write_text(bundles.EXAMPLE)
+    write_spec(tmp_path)
     first = build(controller, channel)
     assert first.rc == 0 and first.changed == 2, first.output
     told = [line.strip() for line in first.output.splitlines() if line.startswith("  builder: ")]

@@ -15,7 +15,9 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from world import cache, channel
 from world.ansible import play
@@ -46,6 +48,8 @@ dependencies:
   - python=3.11
   - six
   - pip
+variables:
+  TOOLS_SAY: "it's $HOME"
 """
 
 #: Two of the same name that are quick to deploy: no Python is in them.
@@ -67,6 +71,8 @@ dependencies:
   - pip
   - pip:
       - ipykernel==6.29.5
+variables:
+  NOTEBOOKS_SAY: costs $5
 """
 
 _NAMED = {"example": EXAMPLE, "earlier": EARLIER, "tools": TOOLS}
@@ -84,9 +90,15 @@ def ensure(spec: str) -> Path:
 def for_platform(platform: str, bundle: Path, copy: Path) -> None:
     """Make a copy of a bundle that says it is for that platform."""
     shutil.copytree(bundle, copy)
-    manifest = json.loads((copy / "manifest.json").read_text())
-    manifest["needs"]["platform"] = platform
-    (copy / "manifest.json").write_text(json.dumps(manifest))
+    edit(copy, lambda manifest: manifest["needs"].update(platform=platform))
+
+
+def edit(bundle: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the manifest of a bundle by hand; without a digest, as it is no longer what the builder wrote."""
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest.pop("digest", None)
+    change(manifest)
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
 
 
 def _build(spec: str, directory: Path) -> None:

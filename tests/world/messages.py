@@ -20,19 +20,23 @@ SPEAKING = {
     "_model/preflight.py": ("shortage", "_fitness", "_room", "_rights", "_length"),
     "_host/registering.py": ("findings",),
     "_host/looking.py": ("look", "_findings"),
-    "_builder/explanations.py": ("unknown_packages", "_unknown", "unsatisfiable", "unreachable"),
-    "_builder/spec.py": ("_syntax",),
-    "_builder/pip.py": ("failure",),
+    "_builder/explanations.py": ("elsewhere", "unknown_packages", "_unknown", "unsatisfiable", "unreachable"),
+    "_builder/conda_answer.py": ("failure",),
+    "_builder/condarc.py": ("refused",),
+    "_builder/environment_yml.py": ("_syntax",),
+    "_builder/disks.py": ("_no_room",),
+    "_builder/pip_failure.py": ("failure",),
     "_builder/request.py": ("<module>",),
 }
 #: What is raised of these, or of a join of findings.
 PASSED_ON = (
-    "short",
     "self._syntax",
     "failure",
-    "unknown or unsatisfiable",
+    "await _explanation",
+    "_in_the_users_words",
     "unreachable",
     "message",
+    "short",
     "shortage",
     "'; '.join",
     "str(error)",
@@ -43,11 +47,14 @@ LEAST = 8
 PIECES = (
     "surrogateescape",
     "it said nothing",
+    " (the index cannot be reached: …)",
     "; did you mean …?",
     "Caused by: ",
     "a channel (…)",
     "… (channels: …)",
     "problem_mark",
+    "position",
+    "another document",
 )
 
 

@@ -13,6 +13,7 @@ import queue
 import tarfile
 import threading
 import typing as t
+import zlib
 
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import PackError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import DIRECTORY, FILE, LINK, Entry
@@ -33,19 +34,16 @@ _TYPES = {FILE: tarfile.REGTYPE, LINK: tarfile.SYMTYPE, DIRECTORY: tarfile.DIRTY
 
 
 class ArchiveWriter:
-    """Writes a plain tar, zstd-compressed, to *path*; entries in the order they are added.
+    """Writes a plain tar, compressed, to *path*; entries in the order they are added.
 
     Owner 0, no names, canonical modes and times: equal entries give an equal tar.
     """
 
-    def __init__(self, path: str) -> None:
-        import zstandard
+    codec = "zstd"
 
+    def __init__(self, path: str) -> None:
         self._path = path
-        self._version = ".".join(str(part) for part in zstandard.ZSTD_VERSION)
-        self._compressor = zstandard.ZstdCompressor(
-            level=LEVEL, threads=max(1, os.cpu_count() or 1), write_checksum=True
-        )
+        self._version, self._compressor = self._encoder()
         self._queue: queue.Queue[bytes | None] = queue.Queue(maxsize=16)
         self._batch: list[bytes] = []
         self._batched = 0
@@ -54,6 +52,14 @@ class ArchiveWriter:
         self.tar_size = 0
         self._thread = threading.Thread(target=self._drain)
         self._thread.start()
+
+    def _encoder(self) -> tuple[str, t.Callable[[], t.Any]]:
+        """Return the version of the library, and what makes a compressor."""
+        import zstandard
+
+        version = ".".join(str(part) for part in zstandard.ZSTD_VERSION)
+        threads = max(1, os.cpu_count() or 1)
+        return version, zstandard.ZstdCompressor(level=LEVEL, threads=threads, write_checksum=True).compressobj
 
     def add(self, entry: Entry, chunks: t.Iterable[bytes] = ()) -> str:
         """Append *entry* with the bytes of *chunks*; return their sha256 (hex). The size must be that of *entry*."""
@@ -78,7 +84,7 @@ class ArchiveWriter:
             raise PackError(f"cannot write {self._path}: {self._failure}")
         size, sha256 = self._written
         piece = Piece(os.path.basename(self._path), size, sha256)
-        return Encoding(codec="zstd", version=self._version, level=LEVEL, piece=piece)
+        return Encoding(codec=self.codec, version=self._version, level=LEVEL, piece=piece)
 
     def abandon(self) -> None:
         """End the other thread after a failure; the file is the caller's to remove."""
@@ -111,7 +117,7 @@ class ArchiveWriter:
                 pass
 
     def _encode(self, file: t.BinaryIO) -> tuple[int, str]:
-        compressed = self._compressor.compressobj()
+        compressed = self._compressor()
         digest, size = hashlib.sha256(), 0
 
         def emit(data: bytes) -> int:
@@ -124,6 +130,15 @@ class ArchiveWriter:
             size += emit(compressed.compress(data))
         size += emit(compressed.flush())
         return size, digest.hexdigest()
+
+
+class GzipWriter(ArchiveWriter):
+    """Writes gzip, for which no library is needed and which every host decodes."""
+
+    codec = "gzip"
+
+    def _encoder(self) -> tuple[str, t.Callable[[], t.Any]]:
+        return zlib.ZLIB_RUNTIME_VERSION, lambda: zlib.compressobj(LEVEL, wbits=31)
 
 
 def _header(entry: Entry) -> bytes:

@@ -17,6 +17,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.errors import 
 from ansible_collections.airgap.conda.plugins.module_utils._model.licenses import REPORT_NAME, render_report
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import (
     MANIFEST_NAME,
+    SIZE_MAX,
     Manifest,
     Piece,
     parse_manifest,
@@ -97,7 +98,8 @@ def read_manifest(directory: str) -> Manifest:
     """Return the manifest of the bundle in *directory*; C(BundleError) when there is none that can be used."""
     try:
         with open(os.path.join(directory, MANIFEST_NAME), "rb") as file:
-            return parse_manifest(file.read(), directory)
+            # One byte more, as what is too long is refused there.
+            return parse_manifest(file.read(SIZE_MAX + 1), directory)
     except OSError as error:
         raise BundleError(f"{directory} is not a bundle ({error.strerror}: {MANIFEST_NAME})") from None
 

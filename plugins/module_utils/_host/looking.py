@@ -72,7 +72,9 @@ def look(deployment: Deployment) -> View:
     verified = verify_live(deployment, header)
     prefix, keeping = deployment.order.prefix, deployment.order.keeping
     brought = brought_by(prefix, verified.damage.unexpected)
-    found = Found(os.path.lexists(prefix), header, verified.damage, is_adoptable(prefix), tuple(brought))
+    found = Found(
+        os.path.lexists(prefix), header, verified.damage, is_adoptable(prefix), tuple(brought), verified.strange
+    )
     if deployment.order.state == "absent":
         return _view_absent(deployment, found)
     offer = deployment.offer()

@@ -11,12 +11,12 @@ import contextlib
 import os
 import stat
 import typing as t
-import zlib
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.bytecode import compile_bytecode, renew_bytecode
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import place_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
+from ansible_collections.airgap.conda.plugins.module_utils._host.owning import claims_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.recording import now
 from ansible_collections.airgap.conda.plugins.module_utils._host.sharing import Sharing, find_base
 from ansible_collections.airgap.conda.plugins.module_utils._host.staging import Staging
@@ -29,6 +29,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
     Entry,
     content_id_of,
     parse_files,
+    unpack_files,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
     ARCHIVE_PIECE,
@@ -36,8 +37,9 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.orders import 
     MANIFEST_PIECE,
     Offer,
 )
+from ansible_collections.airgap.conda.plugins.module_utils._model.ownership import Ownership
 from ansible_collections.airgap.conda.plugins.module_utils._model.plan import Want
-from ansible_collections.airgap.conda.plugins.module_utils._model.preflight import shortage
+from ansible_collections.airgap.conda.plugins.module_utils._model.preflight import check_room, shortage
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header
 
 
@@ -61,6 +63,7 @@ def _make(deployment: Deployment, offer: Offer, staging: Staging, incoming: Inco
     order, store = deployment.order, deployment.store
     packed = incoming.piece(FILES_PIECE)
     entries = parse_files(_file_list(packed, offer.content_id))
+    check_room(entries, offer.needs)
     uid, gid = staging.owner
     header = Header(
         generation=store.next_generation(offer.content_id),
@@ -78,6 +81,7 @@ def _make(deployment: Deployment, offer: Offer, staging: Staging, incoming: Inco
     if order.bytecode:
         deployment.progress.say("compiling bytecode")
         compile_bytecode(staging, store.staging, order.prefix, settled)
+    staging.note_packages(Ownership(claims_of(store.staging)))
     store.write_receipt(header, staging.items.values(), incoming.piece(MANIFEST_PIECE), packed)
     store.write_index(header.generation, stat_index(store.staging))
     return header
@@ -115,10 +119,7 @@ def _mode_of(prefix: str) -> int:
 
 
 def _file_list(packed: bytes, content_id: str) -> bytes:
-    try:
-        files = zlib.decompress(packed, wbits=31)
-    except zlib.error as error:
-        raise DeployError(f"the file list is damaged ({error}); copy the bundle again") from None
+    files = unpack_files(packed)
     if content_id_of(files) != content_id:
         raise DeployError("the file list is not that of the content id; the bundle is damaged, copy it again")
     return files

@@ -18,7 +18,6 @@ import fcntl
 import os
 import re
 import typing as t
-import zlib
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.staging import Staging, write_all
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
@@ -32,6 +31,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
     Entry,
     parse_files,
     source_of_bytecode,
+    unpack_files,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import SHARE_AUTO, SHARE_COPY
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header, Item
@@ -71,10 +71,10 @@ def find_base(store: Store) -> Base | None:
     trees.update({generation: store.tree(generation) for generation in reversed(store.kept())})
     for generation, tree in trees.items():
         # What cannot be read gives nothing.
-        with contextlib.suppress(BundleError, zlib.error):
+        with contextlib.suppress(BundleError):
             if files := store.file_list(generation):
                 receipt = store.receipt(generation)
-                entries = {entry.path: entry for entry in parse_files(zlib.decompress(files, wbits=31))}
+                entries = {entry.path: entry for entry in parse_files(unpack_files(files))}
                 return Base(tree, receipt.header, entries, receipt.items, parse_stat_index(store.index(generation)))
     return None
 

@@ -31,12 +31,16 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
     Entry,
     parents,
 )
+from ansible_collections.airgap.conda.plugins.module_utils._model.ownership import Ownership
+from ansible_collections.airgap.conda.plugins.module_utils._model.preflight import RESERVE
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Item
 from ansible_collections.airgap.conda.plugins.module_utils._model.relocation import relocate
 from ansible_collections.airgap.conda.plugins.module_utils._model.renewal import Digest, renew
 
 _CHUNK = 1 << 20
 _DIRECTORY_MODE = 0o755
+#: Bytes of a file that is not deployed; what conda-unpack has to say of a million files.
+_CARRIER_MAX = 1 << 29
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -49,6 +53,8 @@ class Staging:
         self._uid = uid
         self._gid = gid
         self._owned = (uid, gid) == (os.geteuid(), os.getegid())
+        #: Bytes by which relocation has made files larger.
+        self._grown = 0
         self.items: dict[str, Item] = {}
         #: What another generation gave, and what lstat said of it then.
         self.given: dict[str, os.stat_result] = {}
@@ -67,11 +73,13 @@ class Staging:
         """Make of *archive* all *entries* that are not there yet; C(DeployError) unless it is what the list says."""
         listed = {entry.path: entry for entry in entries}
         total, made = len(listed), len(self.given)
+        passed: set[str] = set()
         try:
             # The archive is the last of the stream, which ends where it ends.
             with decoded(codec, archive) as tar:
                 for member, data in members(tar):
                     if member.name in carriers:
+                        _pass_over(passed, member)
                         continue
                     entry = _match(listed, member)
                     if entry.path not in self.given:
@@ -79,13 +87,13 @@ class Staging:
                         made += 1
                         progress.count("staging: files", made, total)
                 # To the end, where the checksum of the whole is.
-                while tar.read(_CHUNK):
-                    pass
+                if len(tar.read(_CHUNK)) == _CHUNK or tar.read(1):
+                    raise ValueError("it goes on behind its end")
         except DAMAGED as error:
             raise DeployError(f"the archive is damaged ({error}); nothing was changed, copy the bundle again") from None
         lacking = sorted(listed.keys() - self.given.keys())
         if lacking:
-            raise DeployError(f"the archive is incomplete: it lacks {lacking[0]} and {len(lacking) - 1} more")
+            raise DeployError(f"the archive is incomplete: it lacks {lacking[0]!r} and {len(lacking) - 1} more")
 
     def rewritten(self, path: str, mode: int, mtime: int) -> None:
         """Take note that the file at *path* was written anew in the course of relocation."""
@@ -144,15 +152,24 @@ class Staging:
             digest = Digest(original.hexdigest(), entry.size)
         else:
             try:
-                digest = self.write_hashed(
-                    entry.path, relocate(chunks(), entry.relocations, self._prefix), entry.mode, entry.mtime
-                )
+                relocated = self._within_reserve(entry, relocate(chunks(), entry.relocations, self._prefix))
+                digest = self.write_hashed(entry.path, relocated, entry.mode, entry.mtime)
             except ValueError as error:
-                raise RelocationError(f"{entry.path} cannot carry {self._prefix}: {error}") from None
+                raise RelocationError(f"{entry.path!r} cannot carry {self._prefix}: {error}") from None
             self.relocated[entry.path] = digest
         if original.hexdigest() != entry.sha256:
-            raise DeployError(f"{entry.path} in the archive is damaged; nothing was changed, copy the bundle again")
+            raise DeployError(f"{entry.path!r} in the archive is damaged; nothing was changed, copy the bundle again")
         return self._item(entry.path, digest, entry.mode)
+
+    def _within_reserve(self, entry: Entry, chunks: t.Iterable[bytes]) -> t.Iterator[bytes]:
+        """Yield *chunks*; C(ValueError) where files grow by more than preflight has reserved."""
+        size = 0
+        for chunk in chunks:
+            size += len(chunk)
+            if self._grown + size - entry.size > RESERVE:
+                raise ValueError("files that carry it become too large")
+            yield chunk
+        self._grown += max(0, size - entry.size)
 
     def _make_link(self, entry: Entry) -> Item:
         target = entry.target.replace(PLACEHOLDER, self._prefix) if entry.relocations else entry.target
@@ -242,6 +259,12 @@ class Staging:
                 if entry.renews == kind and (entry.path not in self.given or self.relocated.keys() - self.given.keys()):
                     self._renew_file(kind, entry)
 
+    def note_packages(self, ownership: Ownership) -> None:
+        """Note of each file which package it belongs to, while the records of all say so."""
+        for path, item in self.items.items():
+            if item.type != DIRECTORY:
+                self.items[path] = item._replace(package=ownership.owner(path))
+
     def _renew_file(self, kind: str, entry: Entry) -> None:
         full = os.path.join(self._root, entry.path)
         with open(full, "rb") as file:
@@ -253,6 +276,13 @@ class Staging:
             digest = self.write_hashed(entry.path, (renewed,), entry.mode, entry.mtime)
             self.relocated[entry.path] = digest
             self.items[entry.path] = self._item(entry.path, digest, entry.mode)
+
+
+def _pass_over(passed: set[str], member: Member) -> None:
+    """Take note of a carrier file; C(DeployError) where it is more than that."""
+    if member.type != FILE or member.size > _CARRIER_MAX or member.name in passed:
+        raise DeployError(f"the archive holds {member.name!r} in a form that no carrier file has; it is refused")
+    passed.add(member.name)
 
 
 def _match(awaited: dict[str, Entry], member: Member) -> Entry:

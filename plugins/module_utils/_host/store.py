@@ -130,12 +130,12 @@ class Store:
                     )
 
     @contextlib.contextmanager
-    def locked(self) -> t.Iterator[None]:
-        """Keep every other run off this environment; C(DeployError) naming the holder when it does not go."""
+    def locked(self, patience: float = PATIENCE) -> t.Iterator[None]:
+        """Keep every other run off this environment; C(DeployError) naming the holder that stays for *patience*."""
         self.check_owner()
         self.create()
         with open(os.path.join(self.root, "lock"), "a+", encoding="ascii") as file:
-            _take(file, self.prefix)
+            _take(file, self.prefix, patience)
             if os.fstat(file.fileno()).st_nlink:
                 # Another controller may have come first, with a newer collection.
                 self.check_format()
@@ -148,8 +148,20 @@ class Store:
                 yield
                 return
         # Another run removed the store, lock and all, while this one waited.
-        with self.locked():
+        with self.locked(patience):
             yield
+
+    @property
+    def busy(self) -> bool:
+        """Whether another run works on this environment at this moment."""
+        with contextlib.suppress(FileNotFoundError, PermissionError), open(
+            os.path.join(self.root, "lock"), "rb"
+        ) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
 
     def live(self) -> Header | None:
         """Return the header of the live generation, or None when what is live is not ours."""
@@ -277,8 +289,8 @@ def generation_of(tree: str) -> str:
     return name if _GENERATION.fullmatch(name) else ""
 
 
-def _take(file: t.IO[str], prefix: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+def _take(file: t.IO[str], prefix: str, patience: float) -> None:
+    deadline = time.monotonic() + patience
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

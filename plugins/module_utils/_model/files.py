@@ -16,6 +16,7 @@ import hashlib
 import json
 import re
 import typing as t
+import zlib
 
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
 
@@ -46,9 +47,17 @@ RENEWALS = (CONDA_META, WHEEL_RECORD)
 
 Relocations = t.Tuple[t.Tuple[str, str], ...]
 
+#: Bytes of a file list: of a million files. What is larger is not read.
+SIZE_MAX = 1 << 28
+
+#: Bytes of a path, and of what stands between two slashes, that Linux takes.
+PATH_MAX = 4095
+_PART_MAX = 255
+
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 #: What the header of bytecode has room for.
 _MTIME_END = 1 << 32
+_SIZE_END = 1 << 62
 
 
 class Entry(t.NamedTuple):
@@ -98,13 +107,26 @@ def content_id_of(files: bytes) -> str:
     return hashlib.sha256(files).hexdigest()
 
 
+def unpack_files(packed: bytes) -> bytes:
+    """Return the file list in *packed*; C(BundleError) where it is damaged or larger than any environment's."""
+    decompressor = zlib.decompressobj(wbits=31)
+    try:
+        files = decompressor.decompress(packed, SIZE_MAX)
+    except zlib.error as error:
+        raise BundleError(f"the file list is damaged ({error}); copy the bundle again") from None
+    if decompressor.unconsumed_tail or not decompressor.eof or decompressor.unused_data:
+        reason = f"more than {SIZE_MAX} bytes" if decompressor.unconsumed_tail else "it does not end where it should"
+        raise BundleError(f"the file list is damaged ({reason}); copy the bundle again")
+    return files
+
+
 def parse_files(files: bytes) -> list[Entry]:
     """Parse a file list; raise C(BundleError) for anything that M(render_files) would not have written."""
     entries = []
     for number, line in enumerate(files.splitlines(), 1):
         try:
             entries.append(_entry(json.loads(line)))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise BundleError(f"the file list is damaged at line {number}: {error}") from None
     check_paths(entries)
     if render_files(entries) != files:
@@ -143,7 +165,9 @@ def _check_entry(entry: Entry) -> None:
         raise ValueError(f"unknown type {entry.type!r}")
     if entry.mode & ~0o777:
         raise ValueError(f"{entry.path!r} asks for mode {entry.mode:04o}; set-uid, set-gid and sticky are not carried")
-    if entry.type == FILE and not (_DIGEST.fullmatch(entry.sha256) and is_a(entry.size, int) and entry.size >= 0):
+    if entry.type == FILE and not (
+        _DIGEST.fullmatch(entry.sha256) and is_a(entry.size, int) and 0 <= entry.size < _SIZE_END
+    ):
         raise ValueError(f"{entry.path!r} has no digest or size")
     if not is_a(entry.mtime, int) or not 0 <= entry.mtime < _MTIME_END:
         raise ValueError(f"{entry.path!r} has no mtime")
@@ -161,6 +185,9 @@ def path_fault(path: str) -> str | None:
         return "is not a relative path"
     if any(part in ("", ".", "..") for part in path.split("/")):
         return "does not stay below the prefix"
+    name = path.encode("utf-8", "surrogateescape")
+    if len(name) > PATH_MAX or any(len(part) > _PART_MAX for part in name.split(b"/")):
+        return "is longer than file systems hold"
     if path == GENERATION_MARKER or path.startswith(f"{GENERATION_MARKER}/"):
         return "is ours"
     return None

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import typing as t
@@ -25,6 +26,12 @@ FILES_NAME = "files.jsonl.gz"
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
 
 CODECS = ("zstd", "gzip")
+
+#: Bytes; many times what the largest environments have. What is larger is not read.
+SIZE_MAX = 1 << 26
+
+#: What file systems and our arithmetic can hold.
+_NUMBER_END = 1 << 62
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -67,6 +74,12 @@ class Needs(t.NamedTuple):
     size: int
     #: Files, links and directories of the deployed tree.
     inodes: int
+    #: The file that sets the longest prefix, or empty.
+    narrowest: str = ""
+    #: A text that holds the prefix, a program's if there is one, and so takes none that breaks it; or empty.
+    quoting: str = ""
+    #: The only prefix at which it works, of an archive that was packed for one; or empty.
+    prefix: str = ""
 
 
 class Manifest(t.NamedTuple):
@@ -110,17 +123,29 @@ def render_manifest(manifest: Manifest) -> bytes:
         "carriers": list(manifest.carriers),
         "packages": [package.to_json() for package in manifest.packages],
     }
+    return _rendered({**fields, "digest": _digest(fields)})
+
+
+def _rendered(fields: t.Mapping[str, t.Any]) -> bytes:
     return (json.dumps(fields, indent=1, sort_keys=True) + "\n").encode("ascii")
+
+
+def _digest(fields: t.Mapping[str, t.Any]) -> str:
+    """Return what tells that no bit of a manifest was changed on its way; it says nothing about who wrote it."""
+    return hashlib.sha256(_rendered(fields)).hexdigest()
 
 
 def parse_manifest(text: bytes, where: str) -> Manifest:
     """Parse a manifest found at *where*; raise C(BundleError) when it is damaged or of a newer format."""
     try:
+        if len(text) > SIZE_MAX:
+            raise ValueError(f"more than {SIZE_MAX} bytes")
         fields = json.loads(text)
         check_format(fields["format"], FORMAT, f"the bundle {where}")
+        _check_digest(fields, text)
         manifest = _manifest(fields)
         _check(manifest)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BundleError(f"{where}: the manifest is damaged ({error}); copy the bundle again") from None
     return manifest
 
@@ -134,11 +159,39 @@ def check_format(found: t.Any, newest: int, what: str) -> None:
 
 
 def typed(kind: t.Callable[..., Kind], fields: t.Mapping[str, t.Any]) -> Kind:
-    """Return the NamedTuple *kind* of *fields* that were read; C(TypeError) unless they have the declared types."""
+    """Return the NamedTuple *kind* of *fields* that were read; C(TypeError) unless they have the declared types.
+
+    What has a default came later, and may be missing.
+    """
+    fields = {**t.cast(t.Any, kind)._field_defaults, **fields}
     for name, wanted in t.get_type_hints(kind).items():
         if not is_a(fields[name], wanted):
             raise TypeError(f"{name} is no {wanted.__name__}")
     return kind(**fields)
+
+
+def _check_digest(fields: dict[str, t.Any], text: bytes) -> None:
+    """Raise C(ValueError) unless *text* is as it was written; one that states no digest was written by hand."""
+    unknown = set(fields) - {*_KEYS, "digest"}
+    if unknown:
+        raise ValueError(f"unknown key {min(unknown)!r}")
+    if "digest" in fields and text != _rendered({**fields, "digest": _digest({key: fields[key] for key in _KEYS})}):
+        raise ValueError("it is not as it was written")
+
+
+_KEYS = (
+    "format",
+    "name",
+    "content_id",
+    "created",
+    "spec_sha256",
+    "needs",
+    "files",
+    "tar",
+    "encodings",
+    "carriers",
+    "packages",
+)
 
 
 def _manifest(fields: dict[str, t.Any]) -> Manifest:
@@ -178,10 +231,13 @@ def _check(manifest: Manifest) -> None:
             raise ValueError(f"unusable name {name!r}")
     needs = manifest.needs
     for size in (manifest.tar_size, needs.size, needs.inodes, needs.prefix_max, *(piece.size for piece in pieces)):
-        if not is_a(size, int) or size < 0:
+        if not is_a(size, int) or not 0 <= size < _NUMBER_END:
             raise ValueError(f"unusable size {size!r}")
     for text in (manifest.created, manifest.spec_sha256, *manifest.carriers):
         if not isinstance(text, str):
             raise TypeError(f"{text!r} is no text")
+    for text in (manifest.created, manifest.spec_sha256, *(text for each in manifest.packages for text in each.texts)):
+        # One that cannot be shown is a ValueError here.
+        text.encode()
     if not manifest.encodings or any(encoding.codec not in CODECS for encoding in manifest.encodings):
         raise ValueError("no archive in an encoding that is known here")

@@ -27,6 +27,8 @@ SHARE_COPY = "copy"
 #: What becomes of files in the way of a deployment that no bundle brought.
 UNEXPECTED_FAIL = "fail"
 UNEXPECTED_KEEP = "keep"
+#: As V(keep), and a reason by themselves to make the tree anew.
+UNEXPECTED_CLEAR = "clear"
 
 MANIFEST_PIECE = "manifest"
 FILES_PIECE = "files"
@@ -82,7 +84,7 @@ class Keeping(t.NamedTuple):
     keep: int = 2
     #: Whether those from which processes run may be removed as well.
     collect_used: bool = False
-    #: What becomes of files that no bundle brought: V(fail) or V(keep).
+    #: What becomes of files that no bundle brought: V(fail), V(keep) or V(clear).
     on_unexpected: str = UNEXPECTED_FAIL
     #: Whether an environment that was not deployed is kept as generation zero, else it is left as it is.
     adopt: bool = False

@@ -41,6 +41,11 @@ class Package:
         return dataclasses.asdict(self)
 
     @property
+    def texts(self) -> tuple[str, ...]:
+        """All that it is told by."""
+        return dataclasses.astuple(self)
+
+    @property
     def key(self) -> Key:
         return (self.manager, self.name)
 

@@ -10,7 +10,11 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
-from ansible_collections.airgap.conda.plugins.module_utils._model.orders import UNEXPECTED_KEEP, Keeping
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
+    UNEXPECTED_CLEAR,
+    UNEXPECTED_FAIL,
+    Keeping,
+)
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header, number_of
 from ansible_collections.airgap.conda.plugins.module_utils._model.switches import Switch, content_of
 
@@ -44,6 +48,8 @@ class Found(t.NamedTuple):
     adoptable: bool = False
     #: Who brought what no receipt knows, in words.
     brought: t.Tuple[str, ...] = ()
+    #: Whether anything is there that no receipt has, caches of unchanged sources and empty directories aside.
+    strange: bool = False
 
 
 class Want(t.NamedTuple):
@@ -77,6 +83,8 @@ def plan_present(prefix: str, want: Want, found: Found, keeping: Keeping = _KEEP
         # What is in there is its owner's: all of it is recorded.
         return Plan(deploy=True, adopt=True, actions=tuple(f"{each} at {prefix}" for each in _reasons(want, header)))
     reasons = tuple(_reasons(want, header, found.damage))
+    if found.strange and keeping.on_unexpected == UNEXPECTED_CLEAR:
+        reasons = (*reasons, "put back what was deployed, and nothing else,")
     actions = [f"{reason} at {prefix}" for reason in reasons]
     if reasons and found.damage.unexpected:
         actions.append(_keep_aside(prefix, found, keeping))
@@ -99,7 +107,7 @@ def _plan_first(prefix: str, want: Want, found: Found, keeping: Keeping) -> Plan
 
 def _keep_aside(prefix: str, found: Found, keeping: Keeping) -> str:
     """Return the action for files that no receipt knows; raise C(DeployError) where they are not to be moved."""
-    if keeping.on_unexpected != UNEXPECTED_KEEP:
+    if keeping.on_unexpected == UNEXPECTED_FAIL:
         raise DeployError(
             f"{prefix} holds files that airgap.conda did not deploy: {_first(found.brought)}; nothing was changed."
             " Move them away, uninstall what brought them, or have them kept aside with env_deploy_on_unexpected=keep"
@@ -145,7 +153,7 @@ def plan_absent(prefix: str, found: Found, kept: t.Sequence[str] = (), keeping: 
         raise DeployError(f"{prefix} has no receipt of airgap.conda, so it is not removed; remove it by hand")
     generations = [*kept, *([header.generation] if header else [])]
     zero = [name for name in generations if number_of(name) == 0]
-    if zero and keeping.on_unexpected != UNEXPECTED_KEEP:
+    if zero and keeping.on_unexpected == UNEXPECTED_FAIL:
         raise DeployError(
             f"generation {zero[0]} of {prefix} was adopted, not deployed, so nothing is removed; move it to where it"
             " belongs, or have it kept aside with env_deploy_on_unexpected=keep"

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
+from ansible_collections.airgap.conda.plugins.module_utils._model.files import Entry
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import Needs
 from ansible_collections.airgap.conda.plugins.module_utils._model.versions import numbers
 
@@ -47,7 +49,18 @@ def preflight(needs: Needs, payload: int, prefix: str, host: HostFacts, place: P
         *_room(needs, payload, place),
         *_rights(place),
         *_length(needs, prefix),
+        *_spelling(needs, prefix),
     ]
+
+
+def check_room(entries: t.Sequence[Entry], needs: Needs) -> None:
+    """Raise C(BundleError) where *entries* would take more of a host than the *needs* that it was asked about."""
+    size = sum(entry.size for entry in entries)
+    if size > needs.size or len(entries) > needs.inodes:
+        raise BundleError(
+            f"the file list asks for {len(entries)} inodes and {size} bytes, the manifest for {needs.inodes} and"
+            f" {needs.size}; it is refused"
+        )
 
 
 def shortage(size: int, place: Place) -> str | None:
@@ -94,5 +107,23 @@ def _rights(place: Place) -> t.Iterator[str]:
 
 def _length(needs: Needs, prefix: str) -> t.Iterator[str]:
     length = len(prefix.encode("utf-8", "surrogateescape"))
-    if length > needs.prefix_max:
-        yield f"the prefix {prefix} has {length} bytes, files of this bundle can carry {needs.prefix_max} at most"
+    if needs.prefix and prefix != needs.prefix:
+        yield (
+            f"the archive was packed for {needs.prefix} only, here the prefix is {prefix};"
+            " pack it without --dest-prefix, or set env_deploy_envs_dir and env_deploy_name to that path"
+        )
+    elif length > needs.prefix_max:
+        yield (
+            f"the prefix {prefix} has {length} bytes, {needs.narrowest or 'a path'} can carry {needs.prefix_max}"
+            " at most; choose a shorter env_deploy_envs_dir"
+        )
+
+
+def _spelling(needs: Needs, prefix: str) -> t.Iterator[str]:
+    """Yield what breaks a prefix: on the PATH, and in programs that quote it."""
+    lists = [character for character in prefix if character < " " or character in ":\x7f"]
+    texts = [character for character in prefix if character in "\"'\\$`" or "\udc80" <= character <= "\udcff"]
+    reason = "the PATH of an activated environment" if lists else needs.quoting if texts else ""
+    if reason:
+        odd = (lists or texts)[0]
+        yield f"the prefix {prefix!r} has {odd!r}, which {reason} cannot carry; choose another env_deploy_envs_dir"

@@ -34,6 +34,8 @@ class Item(t.NamedTuple):
     target: str
     #: Made on the host from other files (bytecode), so its absence is no damage.
     derived: bool
+    #: Name of the package it belongs to, in canonical form; empty for those of none. Explains, and decides nothing.
+    package: str = ""
 
 
 _TYPES = list(t.get_type_hints(Item).values())
@@ -81,7 +83,7 @@ def parse_header(line: bytes, where: str) -> Header:
         fields = json.loads(line)
         check_format(fields["format"], FORMAT, f"the receipt {where}")
         return typed(Header, {name: fields[name] for name in Header._fields})
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(
             f"{where}: the receipt is damaged ({error}); remove the environment and deploy it again"
         ) from None
@@ -96,7 +98,7 @@ def parse_receipt(text: bytes, where: str) -> Receipt:
         if any([type(value) for value in row] != _TYPES for row in rows):
             raise TypeError("a line has other columns")
         return Receipt(header, {row[0]: Item(*row) for row in rows})
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise BundleError(
             f"{where}: the receipt is damaged ({error}); remove the environment and deploy it again"
         ) from None

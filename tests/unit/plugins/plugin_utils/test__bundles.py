@@ -17,7 +17,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_director
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import parse_order
 from ansible_collections.airgap.conda.plugins.plugin_utils import _bundles
-from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle, Shelf, default_cache
+from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle, Shelf, default_cache, exclusively
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import (
     TinyBundle,
     child_environment,
@@ -124,16 +124,16 @@ def test_nothing_is_written_to_the_media(tiny: TinyBundle, cache: str) -> None:
 
 HOLD = """
 import sys
-from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle
-with Bundle(sys.argv[1], sys.argv[2]).exclusively("note") as file:
+from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import exclusively
+with exclusively(sys.argv[1], "note") as file:
     print("held", flush=True)
     sys.stdin.read()
     file.write("theirs")
 """
 
 
-def test_one_process_at_a_time_has_a_file_of_the_cache(tiny: TinyBundle, cache: str) -> None:
-    hold = [sys.executable, "-c", HOLD, str(tiny.path), cache]
+def test_one_process_at_a_time_has_a_file_of_the_cache(cache: str) -> None:
+    hold = [sys.executable, "-c", HOLD, cache]
     environment = child_environment()
     holder = subprocess.Popen(
         hold,
@@ -148,7 +148,7 @@ def test_one_process_at_a_time_has_a_file_of_the_cache(tiny: TinyBundle, cache: 
         waiting.wait(0.5)
     holder.communicate()
     assert waiting.wait(20) == 0
-    with bundle_of(tiny, cache).exclusively("note") as file:
+    with exclusively(cache, "note") as file:
         assert file.read() == "theirstheirs"
 
 

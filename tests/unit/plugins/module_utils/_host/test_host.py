@@ -29,7 +29,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.registering imp
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import unexpected_of, verify
-from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError, DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import GENERATION_MARKER
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.conftest import ME
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.site import Fields, Site
@@ -461,7 +461,7 @@ def test_a_file_list_that_is_not_packed_is_refused(site: Site, one: TinyBundle) 
     offer["pieces"]["files"] = {"file": "files", "size": len(junk), "sha256": hashlib.sha256(junk).hexdigest()}
     stream = (one.path / "manifest.json").read_bytes() + junk + one.archive.read_bytes()
     awaited = site.run(order)["awaited"][0]
-    with pytest.raises(DeployError, match="the file list is damaged") as caught:
+    with pytest.raises(BundleError, match="the file list is damaged") as caught:
         site.run(order, parts=[site.part(stream, awaited, len(stream))])
     assert "\n" not in str(caught.value)
 

@@ -143,7 +143,7 @@ def test_all_belongs_to_the_owner(bundle: TinyBundle, root: Path) -> None:
 
 def test_a_prefix_that_a_binary_cannot_hold_is_refused(bundle: TinyBundle, root: Path) -> None:
     with pytest.raises(
-        RelocationError, match=r"^lib/libtool\.so\.1 cannot carry /p+: the prefix has 250 bytes"
+        RelocationError, match=r"^'lib/libtool\.so\.1' cannot carry /p+: the prefix has 250 bytes"
     ) as caught:
         staged(bundle, root, "/" + "p" * 249)
     assert "\n" not in str(caught.value)
@@ -151,7 +151,7 @@ def test_a_prefix_that_a_binary_cannot_hold_is_refused(bundle: TinyBundle, root:
 
 def test_a_binary_string_without_end_is_refused(tmp_path: Path, root: Path) -> None:
     member = file("lib/x.so", CONDA_PLACEHOLDER.encode(), 0o755, ((CONDA_PLACEHOLDER, BINARY),))
-    with pytest.raises(RelocationError, match=r"^lib/x\.so cannot carry /opt/envs/ml: a string .* has no end"):
+    with pytest.raises(RelocationError, match=r"^'lib/x\.so' cannot carry /opt/envs/ml: a string .* has no end"):
         staged(make_bundle(tmp_path / "x", [member]), root)
 
 
@@ -279,8 +279,8 @@ def test_the_tars_of_these_tests_are_right_but_for_what_they_change(fenced: Path
 @pytest.mark.parametrize(
     ("members", "reason"),
     [
-        ([A, B, C], "it lacks d/e and 0 more"),
-        ([], "it lacks a and 3 more"),
+        ([A, B, C], "it lacks 'd/e' and 0 more"),
+        ([], "it lacks 'a' and 3 more"),
         ([A, B, C, E, info("f", data=b"more")], "holds 'f', which the file list does not"),
         ([A, A, B, C, E], "holds 'a', which the file list does not"),
         ([A, B, C, E, info("d", tarfile.DIRTYPE)], "which the file list does not"),
@@ -288,7 +288,7 @@ def test_the_tars_of_these_tests_are_right_but_for_what_they_change(fenced: Path
         ([info("/tmp/evil", data=b"evil"), A, B, C, E], "which the file list does not"),
         ([info("./a", data=b"good"), B, C, E], "which the file list does not"),
         ([info("d/../a", data=b"good"), B, C, E], "which the file list does not"),
-        ([info("a", data=b"evil"), B, C, E], "a in the archive is damaged"),
+        ([info("a", data=b"evil"), B, C, E], "'a' in the archive is damaged"),
         ([info("a", data=b"longer"), B, C, E], "'a' in the archive is not the file of the file list"),
         ([info("a"), B, C, E], "'a' in the archive is not the file of the file list"),
         ([info("a", tarfile.LNKTYPE, linkname="../outside/file"), B, C, E], "'a' in the archive is not the file"),
@@ -326,11 +326,25 @@ def test_a_sparse_file_is_refused(tmp_path: Path, fenced: Path) -> None:
     )
 
 
-def test_carriers_are_passed_over_whatever_they_are(fenced: Path) -> None:
+def test_carriers_are_passed_over(fenced: Path) -> None:
     entries = [member.entry for member in GOOD]
-    evil = info("bin/activate", tarfile.SYMTYPE, linkname="../../outside/file")
-    extract(staging_at(fenced), entries, tar(evil, A, B, C, E, evil), "gzip", ["bin/activate"])
+    carrier = info("bin/activate", data=b"# for people")
+    extract(staging_at(fenced), entries, tar(A, B, C, E, carrier), "gzip", ["bin/activate"])
     assert not (fenced / "bin").exists()
+
+
+@pytest.mark.parametrize(
+    "evil",
+    [
+        [info("bin/activate", tarfile.SYMTYPE, linkname="../../outside/file")],
+        [info("bin/activate", data=b"x"), info("bin/activate", data=b"x")],
+    ],
+)
+def test_what_only_poses_as_a_carrier_is_refused(fenced: Path, evil: t.List[t.Any]) -> None:
+    entries = [member.entry for member in GOOD]
+    archive = tar(A, B, C, E, *evil)
+    with pytest.raises(DeployError, match="in a form that no carrier file has; it is refused"):
+        extract(staging_at(fenced), entries, archive, "gzip", ["bin/activate"])
 
 
 @pytest.mark.parametrize("archive", [b"", b"\0" * 10240, b"no tar at all" * 100], ids=["empty", "zeros", "text"])

@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tarfile
 import typing as t
 
 import pytest
-from ansible_collections.airgap.conda.plugins.module_utils._host.tar import Member, members
+from ansible_collections.airgap.conda.plugins.module_utils._host.tar import HARD_LINK, Member, members
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -47,21 +48,21 @@ def test_what_the_standard_library_writes_is_read(rows: t.List[t.Tuple[bytes, st
     for kind, name, target, data in rows:
         text = data if kind == tarfile.REGTYPE else b""
         link = target if kind == tarfile.SYMTYPE else ""
-        expected.append((Member(name + "/" * (kind == tarfile.DIRTYPE), KINDS[kind], len(text), link), text))
+        expected.append((Member(name + "/" * (kind == tarfile.DIRTYPE), KINDS[kind], len(text), link, 0o644), text))
     assert read(tar_of(rows, format=tarfile.PAX_FORMAT)) == expected
 
 
 def test_ustar_splits_long_names() -> None:
     name = "d" * 90 + "/" + "n" * 90
     tar = tar_of([(tarfile.REGTYPE, name, "", b"data")], format=tarfile.USTAR_FORMAT)
-    assert read(tar) == [(Member(name, "file", 4, ""), b"data")]
+    assert read(tar) == [(Member(name, "file", 4, "", 0o644), b"data")]
 
 
 def test_global_headers_are_passed_over() -> None:
     tar = tar_of(
         [(tarfile.REGTYPE, "a", "", b"data")], format=tarfile.PAX_FORMAT, pax_headers={"comment": "x", "path": "b"}
     )
-    assert read(tar) == [(Member("a", "file", 4, ""), b"data")]
+    assert read(tar) == [(Member("a", "file", 4, "", 0o644), b"data")]
 
 
 def test_data_that_nobody_took_is_passed_over() -> None:
@@ -76,10 +77,44 @@ def test_large_files_come_in_chunks() -> None:
     assert b"".join(chunks) == b"x" * (3 << 20)
 
 
-@pytest.mark.parametrize("kind", [tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.GNUTYPE_SPARSE])
+@pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.GNUTYPE_SPARSE])
 def test_other_kinds_are_named_by_their_flag(kind: bytes) -> None:
     (found,) = read(tar_of([(kind, "a", "", b"")]))
     assert found[0].type == kind.decode()
+
+
+def test_hard_links_say_what_to() -> None:
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as made:
+        info = tarfile.TarInfo("b")
+        info.type, info.linkname = tarfile.LNKTYPE, "a"
+        made.addfile(info)
+    assert read(tar.getvalue()) == [(Member("b", HARD_LINK, 0, "a", 0o644), b"")]
+
+
+def test_the_long_names_of_gnu_tar_are_read() -> None:
+    name, target = "d" * 150 + "/" + "n" * 90, "t" * 200
+    rows = [(tarfile.REGTYPE, name, "", b"data"), (tarfile.SYMTYPE, name, target, b"")]
+    tar = tar_of(rows, format=tarfile.GNU_FORMAT)
+    assert [member.name for member, _data in read(tar)] == [name, name]
+    assert read(tar)[1][0].target == target
+
+
+@given(st.integers(0, 511), st.integers(1, 255))
+def test_a_changed_header_is_refused(at: int, by: int) -> None:
+    tar = bytearray(tar_of([(tarfile.REGTYPE, "a", "", b"data")], format=tarfile.USTAR_FORMAT))
+    before = read(bytes(tar))
+    tar[at] ^= by
+    with contextlib.suppress(ValueError):
+        # What surrounds the digits of the checksum itself says nothing.
+        assert read(bytes(tar)) == before
+
+
+def test_files_with_holes_are_refused() -> None:
+    info = tarfile.TarInfo("a")
+    info.pax_headers = {"GNU.sparse.major": "1"}
+    with pytest.raises(ValueError, match="holes"):
+        read(info.tobuf(tarfile.PAX_FORMAT) + bytes(1024))
 
 
 TAR = tar_of(

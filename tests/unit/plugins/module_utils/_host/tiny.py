@@ -138,7 +138,15 @@ class TinyBundle:
         if codec == "gzip":
             encoding = encoding._replace(codec=codec, piece=_as_gzip(path))
         files = render_files(self.entries)
-        facts = {"platform": host_facts().platform, "glibc": "", "cuda": "", "prefix_max": 240, "size": 1, "inodes": 1}
+        facts = {
+            "platform": host_facts().platform,
+            "glibc": "",
+            "cuda": "",
+            "prefix_max": 240,
+            "narrowest": "lib/libtool.so.1",
+            "size": sum(entry.size for entry in self.entries),
+            "inodes": 2 * len(self.entries),
+        }
         self.manifest = Manifest(
             name="ml",
             content_id=content_id_of(files),

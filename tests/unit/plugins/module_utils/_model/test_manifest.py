@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import typing as t
@@ -29,7 +30,7 @@ FIXTURE = Path(__file__).parents[3] / "fixtures" / "manifest-1.json"
 MANIFEST = Manifest(
     name="my_env",
     content_id=hashlib.sha256(b"files").hexdigest(),
-    needs=Needs("linux-64", "2.17", "", 255, 1234567, 89),
+    needs=Needs("linux-64", "2.17", "", 255, 1234567, 89, "lib/libz.so.1", "lib/x.py"),
     files=Piece("files.jsonl.gz", 5, hashlib.sha256(b"gzip").hexdigest()),
     tar_sha256=hashlib.sha256(b"tar").hexdigest(),
     tar_size=10240,
@@ -97,16 +98,24 @@ def holder_of(fields: t.Any, place: Place) -> t.Any:
 
 
 def with_value(place: Place, value: t.Any) -> bytes:
-    """Return the fixture with *value* at *place*."""
+    """Return the fixture with *value* at *place*, written by hand."""
     fields = json.loads(FIXTURE.read_text())
+    if place != ("digest",):
+        del fields["digest"]
     holder_of(fields, place)[place[-1]] = value
     return json.dumps(fields).encode()
 
 
 ALL = sorted(places(json.loads(FIXTURE.read_text())), key=str)
 
+#: What came later, or may be missing where it was written by hand.
+OPTIONAL = [("digest",), ("needs", "narrowest"), ("needs", "prefix"), ("needs", "quoting")]
 #: A package's build, channel, manager and licence may be missing, so that older manifests can be read.
-REQUIRED = [place for place in ALL if isinstance(place[-1], str) and place[-1] not in Package("", "").to_json()] + [
+REQUIRED = [
+    place
+    for place in ALL
+    if isinstance(place[-1], str) and place[-1] not in Package("", "").to_json() and place not in OPTIONAL
+] + [
     ("name",),
     ("packages", 0, "name"),
     ("packages", 0, "version"),
@@ -116,7 +125,7 @@ REQUIRED = [place for place in ALL if isinstance(place[-1], str) and place[-1] n
 @pytest.mark.parametrize("place", REQUIRED, ids=str)
 def test_a_missing_field_is_damage(place: Place) -> None:
     fields = json.loads(FIXTURE.read_text())
-    del holder_of(fields, place)[place[-1]]
+    del fields["digest"], holder_of(fields, place)[place[-1]]
     assert refused(json.dumps(fields).encode())
 
 
@@ -158,6 +167,32 @@ def test_a_field_of_a_wrong_type_is_damage(place: Place) -> None:
 )
 def test_unusable_values_are_damage(place: Place, wrong: t.Any) -> None:
     assert refused(with_value(place, wrong))
+
+
+@pytest.mark.parametrize("place", OPTIONAL, ids=str)
+def test_what_came_later_may_be_missing(place: Place) -> None:
+    fields = json.loads(FIXTURE.read_text())
+    del fields["digest"]
+    if place != ("digest",):
+        del holder_of(fields, place)[place[-1]]
+    assert not refused(json.dumps(fields).encode())
+
+
+def test_a_changed_bit_is_damage_wherever_it_is() -> None:
+    whole = FIXTURE.read_bytes()
+    for at in range(len(whole)):
+        for bit in range(8):
+            with contextlib.suppress(BundleError):
+                parse_manifest(whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :], "dist/x")
+                pytest.fail(f"bit {bit} of byte {at}")
+
+
+def test_what_nobody_wrote_is_damage() -> None:
+    assert refused(with_value(("extra",), 1))
+    assert refused(b"[" * 100_000)
+    assert refused(b" " * (1 << 26) + FIXTURE.read_bytes())
+    assert refused(with_value(("needs", "size"), 1 << 70))
+    assert refused(with_value(("packages", 0, "name"), "\ud800"))
 
 
 @pytest.mark.parametrize("text", [b"", b"\xff\xfe", b"null", b"5", b'"format"', b"[]", b"{}", b'{"format": "1"}'])

@@ -34,7 +34,16 @@ LEAST: dict[str, t.Any] = {
 
 OFFER = {
     "content_id": "0" * 64,
-    "needs": {"platform": "linux-64", "glibc": "", "cuda": "", "prefix_max": 255, "size": 1, "inodes": 1},
+    "needs": {
+        "platform": "linux-64",
+        "glibc": "",
+        "cuda": "",
+        "prefix_max": 255,
+        "narrowest": "",
+        "prefix": "",
+        "size": 1,
+        "inodes": 1,
+    },
     "pieces": {
         "manifest": {"file": "manifest.json", "size": 3, "sha256": "a"},
         "files": {"file": "files.jsonl.gz", "size": 4, "sha256": "b"},

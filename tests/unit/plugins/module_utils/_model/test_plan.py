@@ -170,3 +170,27 @@ def test_which_generations_are_not_needed(
     kept: list[str], lived: list[str], live: str, keep: int, superfluous_ones: list[str]
 ) -> None:
     assert superfluous(kept, switches(*lived), live, keep) == superfluous_ones
+
+
+CLEAR = Keeping(on_unexpected="clear")
+
+
+@pytest.mark.parametrize(
+    ("found", "keeping", "actions"),
+    [
+        (LIVE, CLEAR, []),
+        (LIVE._replace(strange=True), KEEP, []),
+        (LIVE._replace(strange=True), CLEAR, ["put back what was deployed, and nothing else, at /envs/ml"]),
+        (
+            LIVE._replace(strange=True, damage=Damage(unexpected=("a",)), brought=("a",)),
+            CLEAR,
+            [
+                "put back what was deployed, and nothing else, at /envs/ml",
+                "keep aside what airgap.conda did not deploy at /envs/ml: a",
+            ],
+        ),
+    ],
+)
+def test_what_nobody_deployed_is_cleared_away_if_asked(found: Found, keeping: Keeping, actions: list[str]) -> None:
+    plan = plan_present("/envs/ml", WANT, found, keeping)
+    assert (list(plan.actions), plan.deploy) == (actions, bool(actions))

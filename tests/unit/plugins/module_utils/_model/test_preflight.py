@@ -5,16 +5,19 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
+from ansible_collections.airgap.conda.plugins.module_utils._model.files import FILE, Entry
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import Needs
 from ansible_collections.airgap.conda.plugins.module_utils._model.preflight import (
     RESERVE,
     HostFacts,
     Place,
+    check_room,
     preflight,
     shortage,
 )
 
-NEEDS = Needs("linux-64", "2.17", "12.0", 30, 1_000_000, 100)
+NEEDS = Needs("linux-64", "2.17", "12.0", 30, 1_000_000, 100, "lib/libz.so.1")
 HOST = HostFacts("linux-64", "2.31", "12.4")
 PLACE = Place("/opt", 10**9, 10**6, noexec=False, read_only=False, writable=True)
 PREFIX = "/opt/envs/my_env"
@@ -89,8 +92,44 @@ def test_a_prefix_is_measured_in_bytes() -> None:
     fits = "/" + "\u00e9" * 14 + "x"
     assert found(prefix=fits) == []
     (told,) = found(prefix=fits + "x")
-    assert told.endswith("has 31 bytes, files of this bundle can carry 30 at most")
+    assert told.endswith("has 31 bytes, lib/libz.so.1 can carry 30 at most; choose a shorter env_deploy_envs_dir")
     assert len(found(prefix="/" + "\udce9" * 29)) == 0
+
+
+@pytest.mark.parametrize(
+    "prefix", ["/opt/with space", "/opt/\u00fcber", "/opt/\u65e5\u672c", "/opt/a#b&c;d(e)%f!", "/opt/~x"]
+)
+def test_what_texts_can_carry_fits(prefix: str) -> None:
+    assert found(NEEDS._replace(quoting="lib/x.py"), prefix=prefix) == []
+
+
+@pytest.mark.parametrize("character", ["'", '"', "\\", "$", "`", "\udce9"])
+def test_what_breaks_a_text_is_refused_with_the_text(character: str) -> None:
+    prefix = f"/opt/a{character}b"
+    (told,) = found(NEEDS._replace(quoting="lib/x.py"), prefix=prefix)
+    assert told.startswith(f"the prefix {prefix!r} has {character!r}, which lib/x.py cannot carry;")
+    assert found(NEEDS, prefix=prefix) == []
+
+
+@pytest.mark.parametrize("character", [":", "\n", "\t", "\x1b"])
+def test_what_breaks_a_path_list_is_always_refused(character: str) -> None:
+    (told,) = found(prefix=f"/opt/a{character}b")
+    assert "the PATH of an activated environment cannot carry" in told and "\n" not in told
+
+
+def test_an_archive_for_one_prefix_fits_that_one() -> None:
+    needs = NEEDS._replace(prefix=PREFIX)
+    assert found(needs) == []
+    (told,) = found(needs, prefix="/opt/other")
+    assert told.startswith(f"the archive was packed for {PREFIX} only, here the prefix is /opt/other;")
+
+
+def test_a_file_list_that_asks_for_more_than_its_manifest_is_refused() -> None:
+    entries = [Entry("a", FILE, size=600_000), Entry("b", FILE, size=400_000)]
+    check_room(entries, NEEDS)
+    for needs in (NEEDS._replace(size=999_999), NEEDS._replace(inodes=1)):
+        with pytest.raises(BundleError, match="the file list asks for 2 inodes and 1000000 bytes, the manifest for"):
+            check_room(entries, needs)
 
 
 def test_everything_is_told_at_once() -> None:
