@@ -187,13 +187,13 @@ EXAMPLES = r"""
       allow: [MIT, BSD-*, Apache-2.0, PSF-2.0, Python-2.0, Zlib, GPL-3.0-only WITH GCC-exception-3.1]
       exempt: [readline]
 
-- name: Pack what was compiled here with notes of where, as nothing reads them
+- name: Pack what was compiled here and notes where, and hear which files do
   airgap.conda.bundle:
-    prefix: "{{ built.prefix }}"
-    name: "{{ built.name }}"
+    prefix: ~/miniforge3/envs/compiled
+    name: compiled
     leaks:
       policy: report
-      exempt: ["*/site-packages/ours/_compiled.*.so"]
+      exempt: ["lib/python3*/site-packages/ours/*.so"]
 """
 
 RETURN = r"""

@@ -59,6 +59,9 @@ options:
       bundle:
         description:
           - Directory of a bundle on the controller, or a dictionary from platform (such as V(linux-64)) to directory.
+          - Instead of a directory, an archive that was packed by hand with conda-pack (C(.tar.zst), C(.tar.gz),
+            C(.tar.bz2), C(.tar.xz), C(.tar) or C(.zip)). A bundle is derived from it once and kept in O(cache), in
+            check mode too; defects of the archive are told or refused. Its name is that of the file.
           - A relative path means the directory in which Ansible was started.
           - Required with O(environments[].state=present).
         type: raw

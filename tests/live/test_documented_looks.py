@@ -6,21 +6,29 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_documented_examples import assert_as_documented, fleet, run
 from world.controller import Controller
-from world.fleet import Fleet
-
-__all__ = ["fleet"]
+from world.examples import assert_as_documented, run
+from world.fleet import Fleet, HostSpec
 
 PREFIX = "/opt/conda/envs/my_env"
 #: A run that is at work.
 HOLDER = "import fcntl, time; file = open('/opt/conda/envs/.airgap/my_env/lock', 'a');"
 HOLDER += " fcntl.flock(file, 2); time.sleep(600)"
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("a fleet needs Linux and root; run the suite as root")
+    with Fleet(tmp_path_factory.mktemp("fleet"), [HostSpec("host", "trixie", storage="tmpfs")]) as started:
+        yield started
 
 
 def test_examples_of_bundle_info(example: Path, earlier: Path, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class Rollout(threading.Thread):
 
     def __init__(self, controller: Controller, bundle: Path, *arguments: str) -> None:
         super().__init__()
-        self._work = lambda: controller.rollout(bundle, *arguments)
+        self._work: Callable[[], Play] = lambda: controller.rollout(bundle, *arguments)
         self.play: Play | None = None
         self.start()
 

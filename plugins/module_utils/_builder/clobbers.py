@@ -38,7 +38,8 @@ def settle(prefix: str, claims: Claims, digest_of: t.Callable[[str], str]) -> Se
         naming = [(origin, record) for origin, record in claimants if path in record.data.get("files", ())]
         there = naming[:1] or list(claimants[:1])
         if len(naming) > 1:
-            found = digest_of(os.path.join(prefix, path))
+            # A link may lead nowhere; then all say the same of it.
+            found = digest_of(os.path.join(prefix, path)) if os.path.isfile(os.path.join(prefix, path)) else ""
             there = [claim for claim in naming if _stated(claim[1].data, path) == found][-1:] or there
         settled.origins[path] = there[0][0]
         for _origin, record in claimants:

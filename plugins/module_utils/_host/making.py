@@ -63,6 +63,8 @@ def _make(deployment: Deployment, offer: Offer, staging: Staging, incoming: Inco
     order, store = deployment.order, deployment.store
     packed = incoming.piece(FILES_PIECE)
     entries = parse_files(_file_list(packed, offer.content_id))
+    if not entries:
+        raise DeployError("the bundle holds no file at all; it is refused")
     check_room(entries, offer.needs)
     uid, gid = staging.owner
     header = Header(

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._host import acting, deployment
-from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
 from ansible_collections.airgap.conda.plugins.module_utils._model.registration import Scope
 from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Shelf
@@ -26,6 +25,7 @@ from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.site
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import (
     TinyBundle,
     make_bundle,
+    snapshot,
     tool_members,
 )
 
@@ -88,7 +88,7 @@ def test_every_damaged_or_hostile_bundle_is_refused(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site = world.site
-    live, receipts = stat_index(str(site.prefix)), os.listdir(site.store.path("receipts", ""))
+    live, receipts = snapshot(site.prefix), os.listdir(site.store.path("receipts", ""))
     refused: t.Dict[str, str] = {}
     for number, (kind, change) in enumerate(cases(world.good, world.other).items()):
         bundle = Path(shutil.copytree(world.good.path, tmp_path / str(number)))
@@ -98,7 +98,7 @@ def test_every_damaged_or_hostile_bundle_is_refused(
             roll_out(bundle, world)
             pytest.fail(f"{kind}: accepted")
         refused[kind] = str(caught.value)
-        assert stat_index(str(site.prefix)) == live, kind
+        assert snapshot(site.prefix) == live, kind
         assert not os.path.lexists(site.store.staging), kind
         assert os.listdir(site.store.path("receipts", "")) == receipts, kind
         assert os.listdir(site.store.path("incoming", "")) == [], kind

@@ -484,6 +484,13 @@ def test_what_rattler_kept_of_the_loser_stays_behind(made: Handmade, tmp_path: P
     assert not any(path.startswith("__clobbers__") for path in packed.entries)
 
 
+def test_a_link_that_two_packages_bring_travels_though_it_leads_nowhere(made: Handmade, tmp_path: Path) -> None:
+    for name in ("tool-a", "tool-b"):
+        (made.prefix / "lib/both").unlink(missing_ok=True)
+        made.install(name, {"lib/both": PackageFile(target="nowhere")})
+    assert pack(made, tmp_path / "dist").entries["lib/both"].target == "nowhere"
+
+
 def test_a_path_that_is_none_of_theirs_is_refused(made: Handmade, tmp_path: Path) -> None:
     claimed(made, "tool-a")
     (made.prefix / "share/both").unlink()

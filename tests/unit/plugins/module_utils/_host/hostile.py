@@ -342,7 +342,7 @@ def _archives() -> t.Dict[str, Change]:
     found["a file of the same length with other bytes"] = _rearchived(_same_length)
     found["a file with a byte more"] = _rearchived(lambda members: members.__setitem__(0, (members[0][0], b"x" * 9999)))
     found["members in the places of others"] = _rearchived(_swapped)
-    found["a member less"] = _rearchived(lambda members: members.pop(3))
+    found["a member less"] = _rearchived(lambda members: members.pop(0))
     found["no members"] = _rearchived(lambda members: members.clear())
     found["all members twice"] = _rearchived(lambda members: members.extend(list(members)))
     found["a carrier that is a link"] = edit("bin/activate", b"", type=tarfile.SYMTYPE, linkname="/etc/passwd")

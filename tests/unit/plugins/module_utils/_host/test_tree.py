@@ -4,13 +4,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
+import tempfile
 import time
 import typing as t
 from pathlib import Path
 
 import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import Touched, parse_stat_index, stat_index
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 
 @pytest.fixture
@@ -93,6 +98,48 @@ def test_of_a_cut_index_what_is_whole_is_believed(root: Path) -> None:
     for length in range(len(index)):
         cut = parse_stat_index(index[:length])
         assert cut.items() <= whole.items(), length
+
+
+def slow_index(root: Path) -> bytes:
+    """What the index is, said the obvious way."""
+    lines = [f"{os.stat(root).st_dev}\0"]
+
+    def walk(directory: Path) -> None:
+        for path in sorted(directory.iterdir()):
+            status = path.lstat()
+            fields = [status.st_mode, status.st_uid, status.st_gid]
+            if not stat.S_ISDIR(status.st_mode):
+                fields += [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+            lines.append(f"{path.relative_to(root)}\0{' '.join(map(str, fields))}\0")
+            if stat.S_ISDIR(status.st_mode):
+                walk(path)
+
+    walk(root)
+    return os.fsencode("".join(lines))
+
+
+names = st.sampled_from(["a", "b", "a.b", "\u00fc", "caf\udce9", " ", "\n"])
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.lists(names, min_size=1, max_size=3), st.sampled_from("fld"))))
+def test_the_index_is_that_of_the_obvious_walk(made: t.List[t.Tuple[t.List[str], str]]) -> None:
+    with tempfile.TemporaryDirectory() as top:
+        for parts, kind in made:
+            path = Path(top, *parts)
+            with contextlib.suppress(FileExistsError, NotADirectoryError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.symlink_to("x") if kind == "l" else path.mkdir() if kind == "d" else path.touch(exist_ok=False)
+        index = stat_index(top)
+        assert index == slow_index(Path(top))
+        assert set(parse_stat_index(index)) == {str(path.relative_to(top)) for path in Path(top).rglob("*")}
+
+
+@given(st.binary(max_size=30), st.integers(0, 200))
+def test_a_damaged_index_says_nothing_or_what_is_left_of_it(garbage: bytes, at: int) -> None:
+    whole = b"1\0a\x00" + b"33188 0 0 1 2 3 4\0b\x00" + b"16877 0 0\0"
+    found = parse_stat_index(whole[:at] + garbage + whole[at + len(garbage) :])
+    assert all(isinstance(number, int) for stats in found.values() for number in stats)
 
 
 # --- linked and unlinked --------------------------------------------------------------------------------------------
