@@ -17,6 +17,8 @@ from bench.builds import Build, proportions
 from bench.figures import Figure, Pairs
 from bench.sites import Site, Timed, fresh_site
 
+#: At most, as each takes much memory.
+HOSTS = 2
 PAIRS = 6
 
 
@@ -25,7 +27,8 @@ def measure(build: Build, hosts: int, storage: str) -> list[Figure]:
     say("bundles to go back and forth between")
     example = (bundles.ensure(bundles.EARLIER), build.bundle)
     large = (build.enlarged(), build.touched())
-    with fresh_site(hosts, storage) as site:
+    # Each has two large generations, and room for as much again as the last of them needs.
+    with fresh_site(min(hosts, HOSTS), storage, "4g") as site:
         for bundle in (*example, *large):
             site.ours(bundle, bytecode=False)
         small, big = _goings(site, "my_env", example), _goings(site, "large", large)

@@ -55,10 +55,11 @@ class Timed:
 class Site:
     """A fleet for as long as the block runs. Every run opens its own connections, as one of another day would."""
 
-    def __init__(self, directory: Path, hosts: int, storage: str) -> None:
+    def __init__(self, directory: Path, hosts: int, storage: str, size: str) -> None:
         self._home = directory / "controller"
         self._layout = Layout(directory / "fleet")
-        self._fleet = Fleet(self._layout.directory, host_specs(hosts, RELEASES, storage, controller=False))
+        specs = host_specs(hosts, RELEASES, storage, controller=False)
+        self._fleet = Fleet(self._layout.directory, [dataclasses.replace(spec, size=size) for spec in specs])
         self._common = ["-i", str(self._layout.inventory), "--forks", str(hosts)]
 
     def __enter__(self) -> Site:
@@ -149,9 +150,9 @@ class Site:
 
 
 @contextmanager
-def fresh_site(hosts: int, storage: str) -> Iterator[Site]:
-    """A site of which nothing is left."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as directory, Site(Path(directory), hosts, storage) as site:
+def fresh_site(hosts: int, storage: str, size: str = "2g") -> Iterator[Site]:
+    """A site of which nothing is left; *size*: of each host's memory to write to."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory, Site(Path(directory), hosts, storage, size) as site:
         yield site
 
 
