@@ -53,7 +53,7 @@ class ActionModule(AirgapAction):
             if result["awaited"] == awaited:
                 raise DeployError(f"the host does not take what is sent to it (at {awaited}); report this")
             awaited = result["awaited"]
-            parts = [self._send(each, bundles) for each in _distinct(awaited)]
+            parts = [part for each in _distinct(awaited) for part in self._send(each, bundles)]
 
     def _bundles(self, environment: Fields, shelf: Shelf) -> dict[str, Bundle]:
         """Return the bundles of one environment by platform."""
@@ -72,15 +72,17 @@ class ActionModule(AirgapAction):
         _check_kernel(environment, found.values())
         return {bundle.manifest.needs.platform: bundle for bundle in found.values()}
 
-    def _send(self, awaited: Fields, bundles: t.Sequence[dict[str, Bundle]]) -> Fields:
+    def _send(self, awaited: Fields, bundles: t.Sequence[dict[str, Bundle]]) -> list[Fields]:
+        """Return what the module is told of the part that is awaited; nothing where it must say anew which part."""
         bundle = next(each for group in bundles for each in group.values() if each.stream == awaited["stream"])
         bundle.verify()
         if bundle.codec not in awaited["decoders"]:
             bundle.encode(awaited["decoders"][0])
+            return []
         remote = f"{remote_path(self)}-{bundle.stream[:12]}"
         part = send_part(self, bundle, awaited["offset"], remote)
         self._fixup_perms2((os.path.dirname(remote), remote), execute=False)
-        return part
+        return [part]
 
 
 def _check_platforms(bundles: dict[str, Bundle]) -> None:

@@ -25,6 +25,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.orders import 
     ARCHIVE_PIECE,
     FILES_PIECE,
     MANIFEST_PIECE,
+    stream_of,
 )
 
 
@@ -59,7 +60,7 @@ class Bundle:
     @property
     def stream(self) -> str:
         """What tells its stream of pieces from others."""
-        return self.pieces()[0][2].sha256
+        return stream_of(piece for _kind, _path, piece in self.pieces())
 
     def pieces(self) -> list[tuple[str, str, Piece]]:
         """Return (kind, path, piece) of what is sent, in the order it is sent."""
@@ -80,6 +81,8 @@ class Bundle:
             "pieces": {kind: piece._asdict() for kind, _path, piece in self.pieces()},
             "codec": self.codec,
             "carriers": list(self.manifest.carriers),
+            "label": self.manifest.label,
+            "derived": self._encoding is not self.manifest.encodings[0],
         }
 
     def verify(self) -> None:

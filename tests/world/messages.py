@@ -20,6 +20,8 @@ SPEAKING = {
     "_model/preflight.py": ("_fitness", "_room", "_rights", "_length"),
     "_host/registering.py": ("findings",),
     "_host/deployment.py": ("look", "_findings"),
+    "_host/mounted.py": ("findings",),
+    "_host/fetching.py": ("findings",),
     "_builder/explanations.py": ("unknown_packages", "_unknown", "unsatisfiable", "unreachable"),
     "_builder/spec.py": ("_syntax",),
     "_builder/pip.py": ("failure",),
@@ -38,6 +40,8 @@ PIECES = (
     "a channel (…)",
     "… (channels: …)",
     "problem_mark",
+    "Content-Length",
+    "it does not answer as a server of files does",
 )
 
 

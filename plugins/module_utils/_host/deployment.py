@@ -22,6 +22,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import place_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.health import check_health
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
+from ansible_collections.airgap.conda.plugins.module_utils._host.payload import Origin, Payload, Pushed, origin_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._host.registering import (
     Registrar,
@@ -189,7 +190,8 @@ class Deployment:
     def _findings(self, offer: Offer, plan: Plan, want: Want) -> t.Iterator[str]:
         yield from findings(self.order, self._scope)
         if plan.deploy:
-            missing = offer.size - Incoming(self.store, offer).received
+            missing = offer.size - Incoming(self.store, offer).received if self._origin.stored else 0
+            yield from self._origin.findings()
             yield from preflight(offer.needs, missing, self.order.prefix, self._facts, place_of(self.order.envs_dir))
             if os.geteuid() != 0 and (want.uid, want.gid) != (os.geteuid(), os.getegid()):
                 yield f"{self.order.prefix} shall belong to another than this user, which takes root; use become"
@@ -227,11 +229,11 @@ class Deployment:
             return True
         offer = self.offer()
         if view.plan.deploy and offer is not None:
-            incoming = Incoming(self.store, offer)
-            if not incoming.complete:
+            payload = self._origin.take(Incoming(self.store, offer), self._progress)
+            if not payload.complete:
                 return False
-            self._deploy(offer, incoming, view)
-            incoming.forget()
+            self._deploy(offer, payload, view)
+            Incoming(self.store, offer).forget()
         else:
             if view.put or view.take:
                 self._registrar.apply(self._wanted())
@@ -242,6 +244,11 @@ class Deployment:
         self._refresh_index(view)
         return True
 
+    @functools.cached_property
+    def _origin(self) -> Origin:
+        offer = self.offer()
+        return origin_of(self.order.source, offer) if offer else Pushed()
+
     def awaited(self) -> dict[str, t.Any]:
         """Return what must be sent: of which offer, from which byte on, in which encoding."""
         offer = self.offer()
@@ -251,14 +258,14 @@ class Deployment:
         received = Incoming(self.store, offer).received if offer.codec in found else 0
         return {"stream": offer.stream, "offset": received, "decoders": found}
 
-    def _deploy(self, offer: Offer, incoming: Incoming, view: View) -> None:
+    def _deploy(self, offer: Offer, payload: Payload, view: View) -> None:
         try:
-            header = self._stage(offer, incoming, view)
+            header = self._stage(offer, payload, view)
         except BaseException as error:
             remove_tree(self.store.staging)
             if isinstance(error, AirgapError):
                 # What arrived is damaged, or would be refused again.
-                incoming.forget()
+                Incoming(self.store, offer).forget()
             raise
         self._progress.say("switching")
         sync(self.store.root)
@@ -272,7 +279,7 @@ class Deployment:
             raise
         self._put_old_away(view.found)
 
-    def _stage(self, offer: Offer, incoming: Incoming, view: View) -> Header:
+    def _stage(self, offer: Offer, payload: Payload, view: View) -> Header:
         """Make the new tree in staging, its receipt and its index."""
         remove_tree(self.store.staging)
         want = self._want(offer, view.found.header)
@@ -286,9 +293,9 @@ class Deployment:
             gid=want.gid,
             created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         )
-        entries = parse_files(self._file_list(offer, incoming))
+        entries = parse_files(self._file_list(offer, payload))
         staging = Staging(self.store.staging, self.order.prefix, want.uid, want.gid)
-        with incoming.open(ARCHIVE_PIECE) as archive:
+        with payload.open(ARCHIVE_PIECE) as archive:
             staging.extract(entries, offer.carriers, offer.codec, archive, self._progress)
         renew_bytecode(staging, self.store.staging, self.order.prefix, entries)
         staging.renew(entries)
@@ -296,14 +303,14 @@ class Deployment:
         if self.order.bytecode:
             self._progress.say("compiling bytecode")
             compile_bytecode(staging, self.store.staging, self.order.prefix)
-        self.store.write_receipt(header, staging.items.values(), incoming.piece(MANIFEST_PIECE))
+        self.store.write_receipt(header, staging.items.values(), payload.piece(MANIFEST_PIECE))
         self.store.write_index(header.generation, stat_index(self.store.staging))
         return header
 
     @staticmethod
-    def _file_list(offer: Offer, incoming: Incoming) -> bytes:
+    def _file_list(offer: Offer, payload: Payload) -> bytes:
         try:
-            files = zlib.decompress(incoming.piece(FILES_PIECE), wbits=31)
+            files = zlib.decompress(payload.piece(FILES_PIECE), wbits=31)
         except zlib.error as error:
             raise DeployError(f"the file list is damaged ({error}); copy the bundle again") from None
         if content_id_of(files) != offer.content_id:

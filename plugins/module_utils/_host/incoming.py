@@ -24,8 +24,7 @@ class Incoming:
 
     def __init__(self, store: Store, offer: Offer) -> None:
         self._offer = offer
-        # Another encoding of the same content is another stream.
-        self._path = store.path("incoming", f"{offer.stream[:12]}.{offer.codec}")
+        self._path = store.path("incoming", offer.stream[:16])
 
     @property
     def received(self) -> int:
@@ -50,6 +49,22 @@ class Incoming:
             except BaseException:
                 stream.truncate(received)
                 raise
+
+    def extend(self, data: bytes) -> None:
+        """Append *data*, which is verified by its piece's digest in the end."""
+        with open(self._path, "ab", buffering=0) as stream:
+            write_all(stream.fileno(), data)
+
+    def chunks(self, offset: int) -> t.Iterator[bytes]:
+        """Yield what has arrived from *offset* on."""
+        if self.received > offset:
+            with open(self._path, "rb", buffering=0) as stream:
+                stream.seek(offset)
+                yield from iter(lambda: stream.read(_CHUNK), b"")
+
+    def truncate(self, size: int) -> None:
+        """Take back all but the first *size* bytes."""
+        os.truncate(self._path, size)
 
     def forget(self) -> None:
         """Remove what has arrived, of this and of every other bundle."""

@@ -22,6 +22,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.store import St
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import GENERATION_MARKER
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import stream_of
 from ansible_collections.airgap.conda.plugins.module_utils._model.registration import Scope
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.site import Fields, Site
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import (
@@ -92,7 +93,7 @@ def test_the_whole_life_of_an_environment(site: Site, one: TinyBundle, two: Tiny
 
 def test_the_first_execution_says_what_it_awaits(site: Site, one: TinyBundle) -> None:
     result = site.run(site.order(one))
-    assert result["awaited"] == [{"stream": one.pieces["manifest"].sha256, "offset": 0, "decoders": decoders()}]
+    assert result["awaited"] == [{"stream": stream_of(one.pieces.values()), "offset": 0, "decoders": decoders()}]
     assert result["environments"][0]["content_id"] == ""
     assert not site.prefix.exists()
 
@@ -129,7 +130,7 @@ def test_gzip_is_awaited_where_nothing_decodes_zstd(
     first = site.run(site.order(one))
     site.run(site.order(one), parts=[site.part(one.stream, first["awaited"][0])])
     assert site.run(site.order(one))["awaited"][0] == {
-        "stream": one.pieces["manifest"].sha256,
+        "stream": stream_of(one.pieces.values()),
         "offset": 0,
         "decoders": ["gzip"],
     }
@@ -226,7 +227,7 @@ def test_a_bundle_for_another_platform_is_told(site: Site, tmp_path: Path, one: 
         site.run(site.order(foreign[0]))
     with pytest.raises(DeployError, match=r"there is no bundle for .*, only for linux-0 or linux-1"):
         site.run(site.order(*foreign))
-    assert site.run(site.order(foreign[0], one))["awaited"][0]["stream"] == one.pieces["manifest"].sha256
+    assert site.run(site.order(foreign[0], one))["awaited"][0]["stream"] == stream_of(one.pieces.values())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")

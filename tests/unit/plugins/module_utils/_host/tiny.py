@@ -181,6 +181,8 @@ class TinyBundle:
             "pieces": {kind: piece._asdict() for kind, piece in self.pieces.items()},
             "codec": self.codec,
             "carriers": list(self.manifest.carriers),
+            "label": self.manifest.label,
+            "derived": False,
         }
 
 
