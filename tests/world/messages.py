@@ -19,7 +19,7 @@ TAKING = (*RAISED, "_fail", "_warn", "fail_json")
 SPEAKING = {
     "_model/preflight.py": ("_fitness", "_room", "_rights", "_length"),
     "_host/registering.py": ("findings",),
-    "_host/deployment.py": ("look", "_findings"),
+    "_host/looking.py": ("look", "_findings"),
     "_host/mounted.py": ("findings",),
     "_host/fetching.py": ("findings",),
     "_builder/explanations.py": ("unknown_packages", "_unknown", "unsatisfiable", "unreachable"),

@@ -12,9 +12,11 @@ import contextlib
 import json
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment, View
+from ansible_collections.airgap.conda.plugins.module_utils._host.acting import act, recover
+from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import host_facts
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
+from ansible_collections.airgap.conda.plugins.module_utils._host.looking import View, look
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError, DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Order, parse_order
@@ -44,13 +46,13 @@ def reconcile(
     # Always in one order, so that two runs never wait for each other.
     for deployment in sorted(working, key=lambda each: each.store.root):
         locks.enter_context(deployment.store.locked())
-    recovered = [deployment.recover() for deployment in working]
+    recovered = [recover(deployment) for deployment in working]
     accept(working, parts)
     before = dict(zip(working, look_at_all(working)))
     rows.update({each: _row(each, view, packages_of(each, view)) for each, view in before.items()})
-    done = {each: each.act(view) for each, view in before.items()}
+    done = {each: act(each, view) for each, view in before.items()}
     for deployment, found in zip(working, recovered):
-        rows[deployment].update(_now(deployment.look()), recovered=found)
+        rows[deployment].update(_now(look(deployment)), recovered=found)
     return _result(rows.values(), [each.awaited() for each, finished in done.items() if not finished])
 
 
@@ -69,7 +71,7 @@ def look_at_all(deployments: t.Sequence[Deployment]) -> list[View]:
     views, problems = [], []
     for deployment in deployments:
         try:
-            view = deployment.look()
+            view = look(deployment)
             problems += [f"{deployment.order.name}: {finding}" for finding in view.findings]
             views.append(view)
         except AirgapError as error:

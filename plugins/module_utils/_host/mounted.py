@@ -44,7 +44,12 @@ class Mounted:
 
     def take(self, incoming: Incoming, progress: Progress) -> Mounted:
         """Return itself: nothing is brought anywhere."""
+        self._incoming = incoming
         return self
+
+    def forget(self) -> None:
+        """Remove what another source had brought; the files are not ours."""
+        self._incoming.forget()
 
     def piece(self, kind: str) -> bytes:
         """Return the whole of a small piece; C(DeployError) unless its digest is the offered one."""

@@ -34,6 +34,9 @@ class Payload(t.Protocol):
     def open(self, kind: str) -> t.BinaryIO:
         """Return a file that stands at the beginning of the piece *kind*."""
 
+    def forget(self) -> None:
+        """Remove what is kept of them on this host."""
+
 
 class Origin(t.Protocol):
     """Whence pieces come."""

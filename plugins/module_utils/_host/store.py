@@ -54,6 +54,7 @@ class Store:
         self.top = os.path.join(envs_dir, ".airgap")
         self.root = os.path.join(self.top, name)
         self.staging = os.path.join(self.root, "staging")
+        self.aside = self.path("generations", "aside")
         self.format = os.path.join(self.root, "format")
         self.registration = os.path.join(self.root, "registration.json")
 

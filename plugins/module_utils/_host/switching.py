@@ -47,7 +47,7 @@ def exchange(one: str, other: str) -> bool:
 def switch(staged: str, live: str, aside: str) -> None:
     """Make the tree *staged* live; the one that was live, if any, is then at *staged*.
 
-    Where the file system cannot exchange, the old tree passes through *aside*; M(recover) ends what is interrupted.
+    Where the file system cannot exchange, the old tree passes through *aside*; M(finish_switch) ends that.
     """
     if not os.path.lexists(live):
         os.rename(staged, live)
@@ -57,7 +57,7 @@ def switch(staged: str, live: str, aside: str) -> None:
         os.rename(aside, staged)
 
 
-def recover(staged: str, live: str, aside: str) -> str | None:
+def finish_switch(staged: str, live: str, aside: str) -> str | None:
     """End a switch by renames that was interrupted; return a sentence about what was found, or None."""
     if not os.path.lexists(aside):
         return None

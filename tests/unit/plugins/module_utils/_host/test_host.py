@@ -14,9 +14,8 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.airgap.conda.plugins.module_utils._host import deployment, switching
+from ansible_collections.airgap.conda.plugins.module_utils._host import acting, deployment, making, switching
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import decoders
-from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.registering import Registrar
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
@@ -42,7 +41,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     top.mkdir()
     site = Site(top)
     # Whole disks are not waited for: no power is lost here.
-    monkeypatch.setattr(deployment, "sync", lambda _path: None)
+    monkeypatch.setattr(acting, "sync", lambda _path: None)
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
     monkeypatch.setattr(deployment, "scope_of", lambda _order: Scope(False, str(site.home), {ME: str(site.home)}))
     return site
@@ -573,14 +572,14 @@ def test_a_repair_that_is_killed_anywhere_is_finished(site: Site, one: TinyBundl
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
-        (deployment, "parse_files"),
-        (deployment, "renew_bytecode"),
-        (deployment, "sync"),
-        (deployment, "switch"),
-        (deployment, "check_health"),
-        (deployment, "stat_index"),
-        (Deployment, "_put_old_away"),
-        (Deployment, "_refresh_index"),
+        (making, "parse_files"),
+        (making, "renew_bytecode"),
+        (making, "stat_index"),
+        (acting, "sync"),
+        (acting, "switch"),
+        (acting, "check_health"),
+        (acting, "_put_old_away"),
+        (acting, "_refresh_index"),
         (Registrar, "apply"),
         (Store, "write_receipt"),
         (Store, "write_index"),
@@ -627,9 +626,7 @@ def test_health_is_checked_after_an_interrupted_switch_too(
 ) -> None:
     site.present(one)
     with monkeypatch.context() as patched:
-        patched.setattr(
-            deployment, "check_health", lambda *_arguments: (never for never in "").throw(KeyboardInterrupt)
-        )
+        patched.setattr(acting, "check_health", lambda *_arguments: (never for never in "").throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             site.present(two, health={"commands": ["tool | grep '^1[.]0'"]})
     assert site.output() == f"2.0 at {site.prefix}\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._host import switching
-from ansible_collections.airgap.conda.plugins.module_utils._host.switching import exchange, recover, switch, sync
+from ansible_collections.airgap.conda.plugins.module_utils._host.switching import exchange, finish_switch, switch, sync
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 
 
@@ -33,8 +33,8 @@ class Places:
     def switch(self) -> None:
         switch(self.staged, self.live, self.aside)
 
-    def recover(self) -> str | None:
-        return recover(self.staged, self.live, self.aside)
+    def finish_switch(self) -> str | None:
+        return finish_switch(self.staged, self.live, self.aside)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_the_staged_tree_becomes_live_and_the_old_one_staged(places: Places) -> 
     places.put(staged="new", live="old")
     places.switch()
     assert places.found() == {"staged": "old", "live": "new"}
-    assert places.recover() is None
+    assert places.finish_switch() is None
 
 
 @pytest.mark.usefixtures("way")
@@ -123,16 +123,16 @@ def test_a_switch_by_renames_is_ended_wherever_it_was_interrupted(
                 places.switch()
         else:
             places.switch()
-    sentence = places.recover()
+    sentence = places.finish_switch()
     assert sentence == (f"an interrupted switch of {places.live} was {found}" if found else None)
     assert places.found() == after
-    assert places.recover() is None
+    assert places.finish_switch() is None
 
 
 def test_three_trees_are_left_to_a_person(places: Places) -> None:
     places.put(staged="a", live="b", aside="c")
     with pytest.raises(DeployError, match=f"both exist; remove {places.staged} by hand and run again"):
-        places.recover()
+        places.finish_switch()
     assert places.found() == {"staged": "a", "live": "b", "aside": "c"}
 
 
