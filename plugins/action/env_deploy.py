@@ -15,6 +15,7 @@ from ansible_collections.airgap.conda.plugins.plugin_utils._action import Airgap
 from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle, Shelf, default_cache
 from ansible_collections.airgap.conda.plugins.plugin_utils._outcome import Outcome
 from ansible_collections.airgap.conda.plugins.plugin_utils._sending import (
+    PART,
     remote_path,
     send_part,
     without_compression,
@@ -80,9 +81,17 @@ class ActionModule(AirgapAction):
             bundle.encode(awaited["decoders"][0])
             return []
         remote = f"{remote_path(self)}-{bundle.stream[:12]}"
-        part = send_part(self, bundle, awaited["offset"], remote)
+        part = send_part(self, bundle, awaited["offset"], remote, self._part_size())
         self._fixup_perms2((os.path.dirname(remote), remote), execute=False)
         return [part]
+
+    def _part_size(self) -> int:
+        """Return the bytes of one part."""
+        given = self._task.args.get("part_size") or PART >> 20
+        try:
+            return max(int(given), 1) << 20
+        except ValueError:
+            raise DeployError(f"part_size must be a number of MiB, not {given!r} (env_deploy_part_size)") from None
 
 
 def _check_platforms(bundles: dict[str, Bundle]) -> None:

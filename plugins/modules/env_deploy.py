@@ -210,6 +210,13 @@ options:
       - Directory of the controller in which derived encodings and notes of verified bundles are kept, as media may be
         read-only. Defaults to C(${XDG_CACHE_HOME:-~/.cache}/airgap-conda).
     type: path
+  part_size:
+    description:
+      - MiB that are sent at a time. After a cut, only the part it happened in is sent again; a temporary directory of
+        the host must hold one.
+      - Each part costs a module execution, so make it smaller only on links that are cut often.
+    type: int
+    default: 64
   progress_file:
     description:
       - File to which progress is appended. Set by the action plugin.
@@ -347,6 +354,7 @@ def argument_spec() -> dict[str, t.Any]:
         "environments": {"type": "list", "elements": "dict", "required": True, "options": environment},
         "parts": {"type": "list", "elements": "dict", "default": [], "options": part},
         "cache": {"type": "path"},
+        "part_size": {"type": "int", "default": 64},
         "progress_file": {"type": "path"},
     }
 

@@ -21,7 +21,8 @@ ALLOWED = {
     "module_utils/_model": (MODEL,),
     "module_utils/_host": (MODEL, HOST),
     "module_utils/_builder": (MODEL, HOST, BUILDER),
-    "plugin_utils": (MODEL, HOST, "plugin_utils"),
+    # The controller makes deltas as the builder does.
+    "plugin_utils": (MODEL, HOST, BUILDER, "plugin_utils"),
     "action": (MODEL, HOST, "plugin_utils"),
     "modules": (MODEL, HOST, BUILDER),
 }

@@ -13,7 +13,9 @@ import queue
 import tarfile
 import threading
 import typing as t
+import zlib
 
+from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import ZSTD
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import PackError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import DIRECTORY, FILE, LINK, Entry
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import Encoding, Piece
@@ -38,14 +40,10 @@ class ArchiveWriter:
     Owner 0, no names, canonical modes and times: equal entries give an equal tar.
     """
 
-    def __init__(self, path: str) -> None:
-        import zstandard
-
+    def __init__(self, path: str, codec: str = ZSTD) -> None:
         self._path = path
-        self._version = ".".join(str(part) for part in zstandard.ZSTD_VERSION)
-        self._compressor = zstandard.ZstdCompressor(
-            level=LEVEL, threads=max(1, os.cpu_count() or 1), write_checksum=True
-        )
+        self._codec = codec
+        self._version, self._compressor = _zstd() if codec == ZSTD else _gzip()
         self._queue: queue.Queue[bytes | None] = queue.Queue(maxsize=16)
         self._batch: list[bytes] = []
         self._batched = 0
@@ -78,7 +76,7 @@ class ArchiveWriter:
             raise PackError(f"cannot write {self._path}: {self._failure}")
         size, sha256 = self._written
         piece = Piece(os.path.basename(self._path), size, sha256)
-        return Encoding(codec="zstd", version=self._version, level=LEVEL, piece=piece)
+        return Encoding(codec=self._codec, version=self._version, level=LEVEL, piece=piece)
 
     def abandon(self) -> None:
         """End the other thread after a failure; the file is the caller's to remove."""
@@ -111,7 +109,7 @@ class ArchiveWriter:
                 pass
 
     def _encode(self, file: t.BinaryIO) -> tuple[int, str]:
-        compressed = self._compressor.compressobj()
+        compressed = self._compressor()
         digest, size = hashlib.sha256(), 0
 
         def emit(data: bytes) -> int:
@@ -124,6 +122,28 @@ class ArchiveWriter:
             size += emit(compressed.compress(data))
         size += emit(compressed.flush())
         return size, digest.hexdigest()
+
+
+class Compressor(t.Protocol):
+    """What both libraries have."""
+
+    def compress(self, data: bytes) -> bytes:
+        """Take *data* and return what is ready."""
+
+    def flush(self) -> bytes:
+        """Return the rest."""
+
+
+def _zstd() -> tuple[str, t.Callable[[], Compressor]]:
+    import zstandard
+
+    version = ".".join(str(part) for part in zstandard.ZSTD_VERSION)
+    threads = max(1, os.cpu_count() or 1)
+    return version, zstandard.ZstdCompressor(level=LEVEL, threads=threads, write_checksum=True).compressobj
+
+
+def _gzip() -> tuple[str, t.Callable[[], Compressor]]:
+    return zlib.ZLIB_RUNTIME_VERSION, lambda: zlib.compressobj(LEVEL, wbits=31)
 
 
 def _header(entry: Entry) -> bytes:

@@ -35,6 +35,7 @@ class Member(t.NamedTuple):
     size: int
     #: Of links only.
     target: str
+    mode: int = 0o644
 
 
 def members(source: Reader) -> t.Iterator[tuple[Member, t.Iterator[bytes]]]:
@@ -69,7 +70,7 @@ def _member(header: bytes, flag: bytes, size: int, records: dict[str, str]) -> M
     name = records.get("path") or (f"{prefix}/" if prefix else "") + _text(header[:100])
     kind = _TYPES.get(flag, flag.decode("ascii", "replace"))
     target = records.get("linkpath") or _text(header[157:257]) if kind == LINK else ""
-    return Member(name, kind, int(records.get("size", size)) if kind == FILE else 0, target)
+    return Member(name, kind, int(records.get("size", size)) if kind == FILE else 0, target, _number(header[100:108]))
 
 
 def _data(source: Reader, size: int) -> t.Iterator[bytes]:
