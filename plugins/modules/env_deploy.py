@@ -95,7 +95,9 @@ options:
         default: true
       health:
         description:
-          - What must work after a switch. Without it, the environment's Python must start.
+          - What must work in a new generation. Without it, the environment's Python must start.
+          - Where root may mount, it is checked before the switch, in a view of the file system in which the new
+            generation is at the prefix already; elsewhere, and in a first deployment, right after the switch.
         type: dict
         suboptions:
           imports:
@@ -182,6 +184,9 @@ options:
       offers:
         description: What the bundles are. Set by the action plugin.
         type: dict
+      by:
+        description: Who runs Ansible, and where, for the record. Set by the action plugin.
+        type: str
   parts:
     description:
       - Parts of bundles that were sent to the host. Set by the action plugin.
@@ -222,8 +227,8 @@ options:
       - File to which progress is appended. Set by the action plugin.
     type: path
 notes:
-  - O(parts), O(progress_file) and O(environments[].offers) belong to the action plugin; what a playbook gives there is
-    not used.
+  - O(parts), O(progress_file), O(environments[].offers) and O(environments[].by) belong to the action plugin; what a
+    playbook gives there is not used.
   - The role C(airgap.conda.env_deploy) does the same with variables that an inventory can set.
 seealso:
   - module: airgap.conda.bundle
@@ -343,6 +348,7 @@ def argument_spec() -> dict[str, t.Any]:
         "register": {"type": "dict", "options": register},
         "source": {"type": "dict", "options": source},
         "offers": {"type": "dict"},
+        "by": {"type": "str"},
     }
     part = {
         "stream": {"type": "str", "required": True},
@@ -371,7 +377,9 @@ def main() -> None:
     except AirgapError as error:
         module.fail_json(msg=str(error))
     except OSError as error:
-        module.fail_json(msg=f"{error.filename or 'this host'}: {error.strerror}; the live environment is as it was")
+        module.fail_json(
+            msg=f"{error.filename or 'this host'}: {error.strerror}; the live environment is whole, run again to finish"
+        )
     module.exit_json(**result)
 
 

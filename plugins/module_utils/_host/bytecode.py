@@ -31,8 +31,8 @@ for path, source in stale:
 _LIBRARY = re.compile(r"lib/python\d+\.\d+")
 
 
-def compile_bytecode(staging: Staging, root: str, prefix: str) -> None:
-    """Compile every Python source of the tree at *root* and take the result into its receipt.
+def compile_bytecode(staging: Staging, root: str, prefix: str, settled: t.Container[str] = ()) -> None:
+    """Compile every Python source of the tree at *root* but the *settled* ones, and take the result into its receipt.
 
     Sources that do not compile (templates, other Pythons' syntax) are left to themselves, as conda and pip do.
     """
@@ -42,15 +42,19 @@ def compile_bytecode(staging: Staging, root: str, prefix: str) -> None:
     libraries = [path for path in staging.items if _LIBRARY.fullmatch(path)]
     before = set(staging.items)
     for library in libraries:
-        _compile(python, root, prefix, library)
-        _adopt(staging, root, library, before)
+        sources = [path for path in before if path.startswith(f"{library}/") and path.endswith(".py")]
+        if not all(path in settled for path in sources):
+            # It leaves alone what is compiled already.
+            _compile(python, root, prefix, library)
+            _adopt(staging, root, library, before)
 
 
 def renew_bytecode(staging: Staging, root: str, prefix: str, entries: t.Iterable[Entry]) -> None:
     """Compile anew the C(.pyc) of packages whose source relocation changed, as they would never be valid."""
     python = os.path.join(root, "bin", "python")
     bytecode = [entry for entry in entries if entry.type == FILE and source_of_bytecode(entry.path)]
-    stale = [entry for entry in bytecode if source_of_bytecode(entry.path) in staging.relocated]
+    made = [entry for entry in bytecode if entry.path not in staging.given]
+    stale = [entry for entry in made if source_of_bytecode(entry.path) in staging.relocated]
     if not stale or not os.path.exists(python):
         return
     orders = [root, prefix, [(entry.path, source_of_bytecode(entry.path)) for entry in stale]]
@@ -90,5 +94,5 @@ def _adopt(staging: Staging, root: str, library: str, known: set[str]) -> None:
             staging.adopt_directory(below)
         for name in files:
             path = f"{below}/{name}"
-            if path not in known:
+            if path not in known or staging.was_replaced(path):
                 staging.adopt(path, 0o644)

@@ -39,7 +39,7 @@ class Deployment:
         self.facts = facts
         self.progress = progress
         self.store = Store(order.envs_dir, order.name)
-        self.registrar = Registrar(self.store)
+        self.registrar = Registrar(self.store, order.register)
 
     @functools.cached_property
     def scope(self) -> Scope:
@@ -69,14 +69,20 @@ class Deployment:
 
     def want(self, offer: Offer, header: Header | None) -> Want:
         """Return what shall be live, where *header* is of what is live."""
-        uid = header.uid if header else os.geteuid()
-        gid = header.gid if header else os.getegid()
+        uid, gid = (header.uid, header.gid) if header else self._owner()
         if self.order.owner:
             account = _account(self.order.owner)
             uid, gid = account.pw_uid, account.pw_gid
         if self.order.group:
             gid = _group(self.order.group)
         return Want(offer.content_id, self.order.bytecode, uid, gid)
+
+    def _owner(self) -> tuple[int, int]:
+        """Return who has what is at the prefix and is not ours, or else this user."""
+        with contextlib.suppress(FileNotFoundError):
+            status = os.lstat(self.order.prefix)
+            return status.st_uid, status.st_gid
+        return os.geteuid(), os.getegid()
 
     def wanted_marks(self) -> list[Mark]:
         """Return the marks of registration that shall be on this host."""

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module_utils is PRIVATE to the collection and should only be used by the collection itself.
-"""Health: what must work in a live environment."""
+"""Health: what must work in an environment, before it becomes live where that can be asked."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import os
 import subprocess
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._host.view import in_view
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Health
 
@@ -25,6 +26,11 @@ def check_health(prefix: str, health: Health) -> None:
     """
     for command in commands(prefix, health):
         _run(command, prefix, health.timeout)
+
+
+def check_before(tree: str, prefix: str, health: Health) -> bool:
+    """Run the checks where *tree* is at *prefix*, though it is not live; False where this host cannot do that."""
+    return in_view(tree, prefix, lambda: check_health(prefix, health))
 
 
 def commands(prefix: str, health: Health) -> list[list[str]]:

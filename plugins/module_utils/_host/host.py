@@ -12,12 +12,14 @@ import contextlib
 import json
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._host.acting import act, recover
+from ansible_collections.airgap.conda.plugins.module_utils._host.acting import act
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import host_facts
+from ansible_collections.airgap.conda.plugins.module_utils._host.generations import recover
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
 from ansible_collections.airgap.conda.plugins.module_utils._host.looking import View, look
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
+from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError, DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Order, parse_order
 
@@ -139,8 +141,13 @@ def _now(view: View) -> dict[str, t.Any]:
 def packages_of(deployment: Deployment, view: View) -> list[Fields]:
     """Return the packages of what is live, where a difference is to be shown; else none."""
     header = view.found.header
-    if header is None or not view.plan.actions:
+    return packages_in(deployment.store, header.generation) if header and view.plan.actions else []
+
+
+def packages_in(store: Store, generation: str) -> list[Fields]:
+    """Return the packages of *generation*; none of what was not made of a bundle, or is none."""
+    if not generation:
         return []
     with contextlib.suppress(FileNotFoundError):
-        return t.cast("list[Fields]", json.loads(deployment.store.manifest(header.generation))["packages"])
+        return t.cast("list[Fields]", json.loads(store.manifest(generation))["packages"])
     return []

@@ -11,17 +11,22 @@ import contextlib
 import os
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._host.adopting import is_adoptable
+from ansible_collections.airgap.conda.plugins.module_utils._host.belongings import brought_by
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import place_of
+from ansible_collections.airgap.conda.plugins.module_utils._host.generations import is_unfinished, surplus
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
 from ansible_collections.airgap.conda.plugins.module_utils._host.registering import findings, is_there
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import Verified, verify
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import VERIFY_QUICK, Offer
 from ansible_collections.airgap.conda.plugins.module_utils._model.plan import (
     Damage,
     Found,
     Plan,
     Want,
+    is_wanted,
     plan_absent,
     plan_present,
 )
@@ -43,19 +48,24 @@ class View(t.NamedTuple):
     fresh_index: t.Optional[bytes]
     #: Whether an interrupted run left something to be ended.
     unfinished: bool = False
+    #: Generations that are kept no more.
+    surplus: t.Tuple[str, ...] = ()
 
     @property
     def actions(self) -> list[str]:
         """Return what is to be done, in sentences."""
         registering = [mark.sentence for mark in self.put] + [f"take away {mark.path}" for mark in self.take]
-        return [*self.plan.actions, *registering]
+        removing = [f"remove generation {generation}, which is kept no more" for generation in self.surplus]
+        return [*self.plan.actions, *registering, *removing]
 
 
 def look(deployment: Deployment) -> View:
     """Return what is on the host and what shall be done."""
     header = deployment.store.live()
     verified = verify_live(deployment, header)
-    found = Found(os.path.lexists(deployment.order.prefix), header, verified.damage)
+    prefix, keeping = deployment.order.prefix, deployment.order.keeping
+    brought = brought_by(prefix, verified.damage.unexpected)
+    found = Found(os.path.lexists(prefix), header, verified.damage, is_adoptable(prefix), tuple(brought))
     if deployment.order.state == "absent":
         return _view_absent(deployment, found)
     offer = deployment.offer()
@@ -64,7 +74,9 @@ def look(deployment: Deployment) -> View:
         problem = f"there is no bundle for {deployment.facts.platform}, only for {wanted}"
         return View(found, Plan(), (), (), (problem,), None)
     want = deployment.want(offer, header)
-    plan = plan_present(deployment.order.prefix, want, found)
+    plan = plan_present(prefix, want, found, keeping)
+    if plan.deploy:
+        plan = plan._replace(generation=_usable(deployment, want))
     wanted_here = deployment.wanted_marks()
     return View(
         found,
@@ -74,6 +86,7 @@ def look(deployment: Deployment) -> View:
         tuple(_findings(deployment, offer, plan, want)),
         verified.fresh_index,
         _is_unfinished(deployment, plan),
+        () if plan.deploy else tuple(surplus(deployment)),
     )
 
 
@@ -84,13 +97,29 @@ def verify_live(deployment: Deployment, header: Header | None) -> Verified:
     order = deployment.order
     # Nothing is removed unseen.
     depth = VERIFY_QUICK if order.state == "absent" else order.verify
-    return verify(deployment.store, header.generation, depth, deployment.registered())
+    return verify(deployment.store, order.prefix, header.generation, depth, deployment.registered())
+
+
+def _usable(deployment: Deployment, want: Want) -> str:
+    """Return a generation that is kept and just what is wanted, the newest of them; empty for none."""
+    store = deployment.store
+    for generation in reversed(store.kept()):
+        # What cannot be read is of no use, and in nobody's way.
+        with contextlib.suppress(BundleError):
+            if is_wanted(want, store.header(generation)) and _is_intact(deployment, generation):
+                return generation
+    return ""
+
+
+def _is_intact(deployment: Deployment, generation: str) -> bool:
+    store = deployment.store
+    return not any(verify(store, store.tree(generation), generation, VERIFY_QUICK).damage)
 
 
 def _is_unfinished(deployment: Deployment, plan: Plan) -> bool:
-    """Whether there is a tree beside the live one, or a stream that nothing awaits."""
+    """Whether an interrupted run left a tree, a record, or a stream that nothing awaits."""
     store = deployment.store
-    if os.path.lexists(store.staging) or os.path.lexists(store.aside):
+    if is_unfinished(deployment) or store.orphans():
         return True
     with contextlib.suppress(FileNotFoundError):
         return not plan.deploy and bool(os.listdir(store.path("incoming", "")))
@@ -99,15 +128,19 @@ def _is_unfinished(deployment: Deployment, plan: Plan) -> bool:
 
 def _view_absent(deployment: Deployment, found: Found) -> View:
     prefix = deployment.order.prefix
-    plan = plan_absent(prefix, found)
+    plan = plan_absent(prefix, found, deployment.store.kept(), deployment.order.keeping)
     if not plan.remove and deployment.store.exists:
         plan = Plan(remove=True, actions=(f"remove what is kept of {prefix}",))
     return View(found, plan, (), tuple(filter(is_there, deployment.registrar.recorded())), (), None)
 
 
 def _findings(deployment: Deployment, offer: Offer, plan: Plan, want: Want) -> t.Iterator[str]:
-    order = deployment.order
+    order, store = deployment.order, deployment.store
     yield from findings(order, deployment.scope)
+    live = store.live()
+    if live and live.generation in store.kept():
+        tree = store.tree(live.generation)
+        yield f"{order.prefix} and {tree} both say that they are generation {live.generation}; move one away by hand"
     if plan.deploy:
         missing = offer.size - Incoming(deployment.store, offer).received if deployment.origin.stored else 0
         yield from deployment.origin.findings()

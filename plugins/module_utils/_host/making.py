@@ -7,12 +7,17 @@
 
 from __future__ import annotations
 
-import time
+import contextlib
+import os
+import stat
+import typing as t
 import zlib
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.bytecode import compile_bytecode, renew_bytecode
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.payload import Payload
+from ansible_collections.airgap.conda.plugins.module_utils._host.recording import now
+from ansible_collections.airgap.conda.plugins.module_utils._host.sharing import Sharing, find_base
 from ansible_collections.airgap.conda.plugins.module_utils._host.staging import Staging
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import remove_tree
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
@@ -20,6 +25,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.errors import 
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
     EPOCH,
     GENERATION_MARKER,
+    Entry,
     content_id_of,
     parse_files,
 )
@@ -34,39 +40,78 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import
 
 
 def make_generation(deployment: Deployment, offer: Offer, want: Want, incoming: Payload) -> Header:
-    """Make the tree of *want* in staging from what has arrived, and record it."""
-    order, store, progress = deployment.order, deployment.store, deployment.progress
+    """Make the tree of *want* in staging, of what is here already and what has arrived, and record it."""
+    order, store = deployment.order, deployment.store
     remove_tree(store.staging)
+    staging = Staging(store.staging, order.prefix, want.uid, want.gid)
+    try:
+        header = _make(deployment, offer, staging, incoming)
+    except BaseException:
+        remove_tree(store.staging, staging.touched)
+        with contextlib.suppress(OSError):
+            store.renew_indexes(staging.touched)
+        raise
+    store.renew_indexes(staging.touched)
+    return header
+
+
+def _make(deployment: Deployment, offer: Offer, staging: Staging, incoming: Payload) -> Header:
+    order, store = deployment.order, deployment.store
+    packed = incoming.piece(FILES_PIECE)
+    entries = parse_files(_file_list(packed, offer.content_id))
+    uid, gid = staging.owner
     header = Header(
         generation=store.next_generation(offer.content_id),
         content_id=offer.content_id,
         name=order.name,
         prefix=order.prefix,
         bytecode=order.bytecode,
-        uid=want.uid,
-        gid=want.gid,
-        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        uid=uid,
+        gid=gid,
+        created=now(),
+        by=order.by,
     )
-    entries = parse_files(_file_list(offer, incoming))
-    staging = Staging(store.staging, order.prefix, want.uid, want.gid)
-    with incoming.open(ARCHIVE_PIECE) as archive:
-        staging.extract(entries, offer.carriers, offer.codec, archive, progress)
-    renew_bytecode(staging, store.staging, order.prefix, entries)
-    staging.renew(entries)
+    settled = _fill(deployment, offer, staging, incoming, entries)
     staging.add(GENERATION_MARKER, (header.generation + "\n").encode(), 0o644, EPOCH)
     if order.bytecode:
-        progress.say("compiling bytecode")
-        compile_bytecode(staging, store.staging, order.prefix)
-    store.write_receipt(header, staging.items.values(), incoming.piece(MANIFEST_PIECE))
+        deployment.progress.say("compiling bytecode")
+        compile_bytecode(staging, store.staging, order.prefix, settled)
+    store.write_receipt(header, staging.items.values(), incoming.piece(MANIFEST_PIECE), packed)
     store.write_index(header.generation, stat_index(store.staging))
     return header
 
 
-def _file_list(offer: Offer, incoming: Payload) -> bytes:
+def _fill(
+    deployment: Deployment, offer: Offer, staging: Staging, incoming: Payload, entries: t.Sequence[Entry]
+) -> set[str]:
+    """Make all *entries*: first those that a generation gives, then the others; return what need not be compiled."""
+    order, store = deployment.order, deployment.store
+    staging.lay_out(entries, _mode_of(order.prefix))
+    settled: set[str] = set()
+    base = find_base(store)
+    if base is not None:
+        deployment.progress.say(f"sharing with {base.header.generation}")
+        sharing = Sharing(base, staging, order.keeping.share)
+        sharing.give(entries)
+        settled = sharing.give_bytecode(entries) if order.bytecode else settled
+    if any(entry.path not in staging.given for entry in entries):
+        with incoming.open(ARCHIVE_PIECE) as archive:
+            staging.extract(entries, offer.carriers, offer.codec, archive, deployment.progress)
+    renew_bytecode(staging, store.staging, order.prefix, entries)
+    staging.renew(entries)
+    return settled
+
+
+def _mode_of(prefix: str) -> int:
+    """Return who may enter the new tree: those who may enter what is there."""
+    return stat.S_IMODE(os.lstat(prefix).st_mode) if os.path.isdir(prefix) else 0o755
+
+
+def _file_list(packed: bytes, content_id: str) -> bytes:
     try:
-        files = zlib.decompress(incoming.piece(FILES_PIECE), wbits=31)
+        files = zlib.decompress(packed, wbits=31)
     except zlib.error as error:
         raise DeployError(f"the file list is damaged ({error}); copy the bundle again") from None
-    if content_id_of(files) != offer.content_id:
+    if content_id_of(files) != content_id:
         raise DeployError("the file list is not that of the content id; the bundle is damaged, copy it again")
     return files

@@ -14,16 +14,17 @@ import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store, write_whole
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError, DeployError
-from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Order
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Order, Registration
 from ansible_collections.airgap.conda.plugins.module_utils._model.registration import (
     DIRECTORY,
     FILE,
     LINE,
     LINK,
     Mark,
+    Record,
     Scope,
-    from_json,
-    to_json,
+    parse_record,
+    render_record,
     wanted_marks,
 )
 
@@ -66,16 +67,21 @@ def _points_into(path: str, prefix: str) -> bool:
 class Registrar:
     """Registration of one environment."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, register: Registration | None = None) -> None:
         self._store = store
+        self._register = register or Registration()
+
+    def record(self) -> Record:
+        """Return what earlier runs were asked for, and put."""
+        try:
+            with open(self._store.registration, "rb") as file:
+                return parse_record(file.read())
+        except FileNotFoundError:
+            return Record()
 
     def recorded(self) -> list[Mark]:
         """Return the marks that earlier runs put."""
-        try:
-            with open(self._store.registration, encoding="utf-8") as file:
-                return from_json(file.read())
-        except FileNotFoundError:
-            return []
+        return list(self.record().marks)
 
     def surplus(self, wanted: t.Sequence[Mark]) -> list[Mark]:
         """Return recorded marks that are not wanted any more, what is in a directory before it."""
@@ -86,13 +92,20 @@ class Registrar:
         """Put what is *wanted* and not there, and take away the surplus."""
         for mark in self.surplus(wanted):
             self.take(mark)
-        if to_json(wanted) != to_json(self.recorded()):
+        record = Record(self._register, tuple(wanted))
+        if record != self.record():
             # Before the marks: whatever is put is known to the run that takes it away.
-            write_whole(self._store.registration, (to_json(wanted).encode(),))
+            write_whole(self._store.registration, (render_record(record),))
         for mark in wanted:
             if not is_there(mark):
                 with _as_user(mark.user):
                     _PUT[mark.kind](mark)
+
+    def strip(self, tree: str) -> None:
+        """Take out of *tree*, which was live, what registration put below the prefix."""
+        for mark in reversed(self.recorded()):
+            if mark.path.startswith(f"{self._store.prefix}/"):
+                self.take(mark._replace(path=tree + mark.path[len(self._store.prefix) :]))
 
     def take(self, mark: Mark) -> None:
         """Take *mark* away, unless it is not ours any more or another environment needs it."""

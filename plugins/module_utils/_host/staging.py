@@ -11,6 +11,7 @@ twice, or names otherwise is refused.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import typing as t
@@ -18,6 +19,7 @@ import typing as t
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import DAMAGED, decoded
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._host.tar import Member, members
+from ansible_collections.airgap.conda.plugins.module_utils._host.tree import Touched
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError, RelocationError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
     CONDA_META,
@@ -48,6 +50,9 @@ class Staging:
         self._gid = gid
         self._owned = (uid, gid) == (os.geteuid(), os.getegid())
         self.items: dict[str, Item] = {}
+        #: What another generation gave, and what lstat said of it then.
+        self.given: dict[str, os.stat_result] = {}
+        self.touched = Touched()
         #: What relocation made of files that it changed.
         self.relocated: dict[str, Digest] = {}
 
@@ -59,24 +64,28 @@ class Staging:
         archive: t.BinaryIO,
         progress: Progress,
     ) -> None:
-        """Make all *entries* of *archive*; C(DeployError) unless they are what the file list says, all and only."""
-        self._make_directories(entries)
-        awaited = {entry.path: entry for entry in entries}
-        total = len(awaited)
+        """Make of *archive* all *entries* that are not there yet; C(DeployError) unless it is what the list says."""
+        listed = {entry.path: entry for entry in entries}
+        total, made = len(listed), len(self.given)
         try:
             # The archive is the last of the stream, which ends where it ends.
             with decoded(codec, archive) as tar:
                 for member, data in members(tar):
-                    if member.name not in carriers:
-                        self._make(_match(awaited, member), data)
-                        progress.count("staging: files", total - len(awaited), total)
+                    if member.name in carriers:
+                        continue
+                    entry = _match(listed, member)
+                    if entry.path not in self.given:
+                        self.make(entry, data)
+                        made += 1
+                        progress.count("staging: files", made, total)
                 # To the end, where the checksum of the whole is.
                 while tar.read(_CHUNK):
                     pass
         except DAMAGED as error:
             raise DeployError(f"the archive is damaged ({error}); nothing was changed, copy the bundle again") from None
-        if awaited:
-            raise DeployError(f"the archive is incomplete: it lacks {min(awaited)} and {len(awaited) - 1} more")
+        lacking = sorted(listed.keys() - self.given.keys())
+        if lacking:
+            raise DeployError(f"the archive is incomplete: it lacks {lacking[0]} and {len(lacking) - 1} more")
 
     def rewritten(self, path: str, mode: int, mtime: int) -> None:
         """Take note that the file at *path* was written anew in the course of relocation."""
@@ -88,8 +97,19 @@ class Staging:
         self.relocated[path] = digest_of(full)
         self.items[path] = self._item(path, self.relocated[path], mode)
 
-    def _make_directories(self, entries: t.Iterable[Entry]) -> None:
+    @property
+    def owner(self) -> tuple[int, int]:
+        """User and group that everything gets."""
+        return self._uid, self._gid
+
+    def at(self, path: str) -> str:
+        """Return where *path* is for now."""
+        return os.path.join(self._root, path)
+
+    def lay_out(self, entries: t.Iterable[Entry], mode: int = _DIRECTORY_MODE) -> None:
+        """Make the directories of *entries*; the topmost with *mode*."""
         self._make_directory("")
+        os.chmod(self._root, mode)
         wanted = {parent for entry in entries for parent in parents(entry.path)}
         wanted.update(entry.path for entry in entries if entry.type == DIRECTORY)
         # Sorted, a directory comes before what it holds.
@@ -104,7 +124,8 @@ class Staging:
         if not self._owned:
             os.chown(full, self._uid, self._gid)
 
-    def _make(self, entry: Entry, data: t.Iterable[bytes]) -> None:
+    def make(self, entry: Entry, data: t.Iterable[bytes] = ()) -> None:
+        """Make *entry*, of a file with these *data* as the bundle has them."""
         if entry.type == FILE:
             self.items[entry.path] = self._make_file(entry, data)
         elif entry.type == LINK:
@@ -160,17 +181,22 @@ class Staging:
 
     def write(self, path: str, chunks: t.Iterable[bytes], mode: int, mtime: int) -> None:
         """Make a new file at *path* below the root."""
-        full = os.path.join(self._root, path)
-        descriptor = os.open(full, _WRITE, 0o600)
-        try:
+        with self.create(path, mode, mtime * 10**9) as descriptor:
             for chunk in chunks:
                 write_all(descriptor, chunk)
+
+    @contextlib.contextmanager
+    def create(self, path: str, mode: int, mtime_ns: int) -> t.Iterator[int]:
+        """Open a new file at *path* below the root; what it is else it gets at the end."""
+        descriptor = os.open(self.at(path), _WRITE, 0o600)
+        try:
+            yield descriptor
             if not self._owned:
                 os.fchown(descriptor, self._uid, self._gid)
             os.fchmod(descriptor, mode)
+            os.utime(descriptor, ns=(mtime_ns, mtime_ns))
         finally:
             os.close(descriptor)
-        os.utime(full, (mtime, mtime), follow_symlinks=False)
 
     def add(self, path: str, text: bytes, mode: int, mtime: int) -> None:
         """Make a file of our own, not of the bundle."""
@@ -184,6 +210,22 @@ class Staging:
             os.chown(full, self._uid, self._gid)
         self.items[path] = self._item(path, digest_of(full), mode)._replace(derived=True)
 
+    def give(self, path: str, item: Item) -> None:
+        """Take the file at *path*, which another generation had as *item* says, into the receipt."""
+        self.given[path] = os.lstat(self.at(path))
+        self.items[path] = item._replace(uid=self._uid, gid=self._gid)
+
+    def was_replaced(self, path: str) -> bool:
+        """Whether *path* was given, and is another file now."""
+        given = self.given.get(path)
+        return given is not None and given.st_ino != os.lstat(self.at(path)).st_ino
+
+    def give_directory(self, path: str) -> None:
+        """Have a directory at *path* that is derived, like what is in it."""
+        if path not in self.items:
+            self._make_directory(path)
+            self.adopt_directory(path)
+
     def adopt_directory(self, path: str) -> None:
         """Take the directory that is at *path* already into the receipt."""
         full = os.path.join(self._root, path)
@@ -196,7 +238,8 @@ class Staging:
         """Renew the digests that files state of relocated ones; wheels' first, as conda may state those of theirs."""
         for kind in (WHEEL_RECORD, CONDA_META):
             for entry in entries:
-                if entry.renews == kind:
+                # What was given states all that was given.
+                if entry.renews == kind and (entry.path not in self.given or self.relocated.keys() - self.given.keys()):
                     self._renew_file(kind, entry)
 
     def _renew_file(self, kind: str, entry: Entry) -> None:
@@ -205,7 +248,8 @@ class Staging:
             text = file.read()
         renewed = renew(kind, text, entry.path, self.relocated)
         if renewed != text:
-            os.unlink(full)
+            self.touched.unlink(full)
+            self.given.pop(entry.path, None)
             digest = self.write_hashed(entry.path, (renewed,), entry.mode, entry.mtime)
             self.relocated[entry.path] = digest
             self.items[entry.path] = self._item(entry.path, digest, entry.mode)

@@ -6,7 +6,9 @@
 """The store: what airgap.conda keeps beside an environment, on the same file system.
 
 C(<envs_dir>/.airgap/<name>/) holds C(lock), C(incoming/) (parts as they arrive), C(staging/) (a tree being made),
-C(generations/<generation>/) (trees that were live), and for each generation C(receipts/), C(manifests/) and C(index/).
+C(generations/<generation>/) (whole trees that are not live), and for each generation C(receipts/), C(manifests/),
+C(files/) (the bundle's file list), C(health/) (what must work in it), C(index/), and C(failed/) with what its health
+check said. C(switches.jsonl) is the record of what was live when.
 Which generation is live is written in the tree itself, so the switch changes both in one step. C(format) is the
 number of all this: of the names here, of C(registration.json) and of indexes. Receipts and manifests have their own.
 """
@@ -17,10 +19,10 @@ import contextlib
 import fcntl
 import os
 import re
-import shutil
 import time
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._host.tree import Touched
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError, DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import GENERATION_MARKER
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import check_format
@@ -28,6 +30,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import
     Header,
     Item,
     Receipt,
+    number_of,
     parse_header,
     parse_receipt,
     render_receipt,
@@ -39,9 +42,15 @@ FORMAT = 1
 #: Seconds to wait for another run on this environment.
 PATIENCE = 30
 
+#: What stays when all else is removed: it is the users'.
+_QUARANTINE = "quarantine"
+
 _RETRY = 0.2
-_PARTS = ("receipts", "manifests", "index", "generations", "incoming")
+#: What is kept of each generation beside its tree.
+_RECORDS = ("receipts", "manifests", "files", "health", "index", "failed")
+_PARTS = (*_RECORDS, "generations", "incoming")
 _GENERATION = re.compile(r"[0-9]{4,}-[0-9a-f]{12}")
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -57,17 +66,38 @@ class Store:
         self.aside = self.path("generations", "aside")
         self.format = os.path.join(self.root, "format")
         self.registration = os.path.join(self.root, "registration.json")
+        self.quarantine = os.path.join(self.root, _QUARANTINE)
+        self.switches = os.path.join(self.root, "switches.jsonl")
 
     @property
     def exists(self) -> bool:
         """Whether there is anything to remove: the store, or the directory of stores that a killed removal left."""
         with contextlib.suppress(FileNotFoundError):
-            return os.path.isdir(self.root) or not os.listdir(self.top)
+            return os.listdir(self.root) != [_QUARANTINE]
+        with contextlib.suppress(FileNotFoundError):
+            return not os.listdir(self.top)
         return False
 
     def path(self, part: str, name: str) -> str:
         """Return the path of *name* in one of the store's directories."""
         return os.path.join(self.root, part, name)
+
+    def tree(self, generation: str) -> str:
+        """Return where the tree of a *generation* is that is not live."""
+        return self.path("generations", generation)
+
+    def kept(self) -> list[str]:
+        """Return the generations that are whole and not live, the oldest first."""
+        recorded = set(self._names("receipts"))
+        named = [name for name in self._names("generations") if name in recorded]
+        return sorted((name for name in named if generation_of(self.tree(name)) == name), key=number_of)
+
+    def _names(self, part: str) -> list[str]:
+        """Return the generations named in one of the store's directories; what another put there is none."""
+        try:
+            return list(filter(_GENERATION.fullmatch, os.listdir(os.path.join(self.root, part))))
+        except FileNotFoundError:
+            return []
 
     def create(self) -> None:
         """Make the store's directories."""
@@ -133,6 +163,14 @@ class Store:
         with open(self.path("manifests", generation), "rb") as file:
             return file.read()
 
+    def file_list(self, generation: str) -> bytes:
+        """Return the file list, as packed, of the bundle that *generation* is made of; empty for none."""
+        try:
+            with open(self.path("files", generation), "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            return b""
+
     def index(self, generation: str) -> bytes:
         """Return the stat index of *generation*, empty when there is none."""
         try:
@@ -143,34 +181,64 @@ class Store:
 
     def next_generation(self, content_id: str) -> str:
         """Return a name for a new generation: a number that grows, and whose content it is."""
-        named = filter(_GENERATION.fullmatch, os.listdir(os.path.join(self.root, "receipts")))
-        return f"{max(map(number_of, named), default=0) + 1:04d}-{content_id[:12]}"
+        return f"{max(map(number_of, self._names('receipts')), default=0) + 1:04d}-{content_id[:12]}"
 
-    def write_receipt(self, header: Header, items: t.Iterable[Item], manifest: bytes) -> None:
-        """Record a generation, for good."""
-        write_whole(self.path("manifests", header.generation), (manifest,))
+    def write_receipt(self, header: Header, items: t.Iterable[Item], manifest: bytes, files: bytes) -> None:
+        """Record a generation, for good; one that is of no bundle has neither *manifest* nor *files*."""
+        for part, data in (("manifests", manifest), ("files", files)):
+            if data:
+                write_whole(self.path(part, header.generation), (data,))
         write_whole(self.path("receipts", header.generation), render_receipt(header, items))
 
     def write_index(self, generation: str, index: bytes) -> None:
         """Replace the stat index of *generation*."""
         write_whole(self.path("index", generation), (index,))
 
+    def renew_indexes(self, touched: Touched) -> None:
+        """Let the stat index of each generation that shares files which were *touched* be true again."""
+        for generation in self._names("index"):
+            index = self.index(generation)
+            renewed = touched.renewed(index)
+            if renewed != index:
+                self.write_index(generation, renewed)
+
+    def failure(self, generation: str) -> str:
+        """Return what the health check said against *generation*, empty for nothing."""
+        try:
+            with open(self.path("failed", generation), encoding="utf-8", errors="replace") as file:
+                return file.read().strip()
+        except FileNotFoundError:
+            return ""
+
+    def mark_failed(self, generation: str, message: str) -> None:
+        """Note what the health check said against *generation*; with an empty message that it is well."""
+        path = self.path("failed", generation)
+        if message:
+            write_whole(path, (f"{message}\n".encode("utf-8", "surrogateescape"),))
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+
+    def orphans(self) -> list[str]:
+        """Return the generations of which there is a record and no tree."""
+        live = generation_of(self.prefix)
+        trees = {live, *self._names("generations")}
+        return sorted({name for part in _RECORDS for name in self._names(part)} - trees)
+
     def forget(self, generation: str) -> None:
         """Remove all that is kept of *generation* but its tree."""
-        for part in ("receipts", "manifests", "index"):
+        for part in _RECORDS:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path(part, generation))
 
     def remove(self) -> None:
-        """Remove the store, and the directory of stores when it was the last."""
-        remove_tree(self.root)
-        with contextlib.suppress(OSError):
-            os.rmdir(self.top)
-
-
-def number_of(generation: str) -> int:
-    """Return the number of *generation*, which grows from one to the next."""
-    return int(generation.partition("-")[0])
+        """Remove the store but its quarantine, and the directory of stores when it was the last."""
+        for name in os.listdir(self.root):
+            if name != _QUARANTINE:
+                remove_tree(os.path.join(self.root, name))
+        for directory in (self.root, self.top):
+            with contextlib.suppress(OSError):
+                os.rmdir(directory)
 
 
 def generation_of(tree: str) -> str:
@@ -198,7 +266,7 @@ def _take(file: t.IO[str], prefix: str) -> None:
             time.sleep(_RETRY)
 
 
-def write_whole(path: str, chunks: t.Iterable[bytes]) -> None:
+def write_whole(path: str, chunks: t.Iterable[bytes], mode: int = 0o644) -> None:
     """Write *chunks* to *path*, durably and in one step."""
     temporary = f"{path}.new"
     with contextlib.suppress(FileNotFoundError):
@@ -209,20 +277,44 @@ def write_whole(path: str, chunks: t.Iterable[bytes]) -> None:
             file.write(chunk)
         file.flush()
         os.fsync(file.fileno())
-        os.fchmod(file.fileno(), 0o644)
+        os.fchmod(file.fileno(), mode)
     os.replace(temporary, path)
 
 
-def remove_tree(path: str) -> None:
-    """Remove the tree at *path*, directories without write permission included; nothing when there is none."""
+def remove_tree(path: str, touched: Touched | None = None) -> None:
+    """Remove the tree at *path*, directories without write permission included; nothing when there is none.
+
+    *touched* takes note of files that have other names elsewhere.
+    """
     try:
         if os.path.islink(path) or os.path.isfile(path):
             os.unlink(path)
         elif os.path.lexists(path):
             _open_up(path)
-            shutil.rmtree(path)
+            directory = os.open(path, _DIRECTORY)
+            try:
+                _remove_below(directory, touched or Touched())
+            finally:
+                os.close(directory)
+            os.rmdir(path)
     except OSError as error:
         raise DeployError(f"cannot remove {path}: {error.strerror}; remove it by hand and run again") from None
+
+
+def _remove_below(directory: int, touched: Touched) -> None:
+    """Remove all that is in the open *directory*."""
+    with os.scandir(directory) as listing:
+        found = [(item.name, item.is_dir(follow_symlinks=False)) for item in listing]
+    for name, is_directory in found:
+        if not is_directory:
+            touched.unlink(name, directory)
+            continue
+        inner = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+        try:
+            _remove_below(inner, touched)
+        finally:
+            os.close(inner)
+        os.rmdir(name, dir_fd=directory)
 
 
 def _open_up(directory: str) -> None:

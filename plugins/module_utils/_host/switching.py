@@ -44,27 +44,21 @@ def exchange(one: str, other: str) -> bool:
     raise DeployError(f"cannot exchange {one} and {other}: {os.strerror(code)}")
 
 
-def switch(staged: str, live: str, aside: str) -> None:
-    """Make the tree *staged* live; the one that was live, if any, is then at *staged*.
+def switch(tree: str, live: str, aside: str) -> None:
+    """Make *tree* live; the one that was live, if any, is then at *tree*, or still at *aside*.
 
     Where the file system cannot exchange, the old tree passes through *aside*; M(finish_switch) ends that.
     """
     if not os.path.lexists(live):
-        os.rename(staged, live)
-    elif not exchange(staged, live):
+        os.rename(tree, live)
+    elif not exchange(tree, live):
         os.rename(live, aside)
-        os.rename(staged, live)
-        os.rename(aside, staged)
+        os.rename(tree, live)
 
 
-def finish_switch(staged: str, live: str, aside: str) -> str | None:
-    """End a switch by renames that was interrupted; return a sentence about what was found, or None."""
-    if not os.path.lexists(aside):
+def finish_switch(live: str, aside: str) -> str | None:
+    """End a switch by renames that was interrupted: something is live; return a sentence about it, or None."""
+    if not os.path.lexists(aside) or os.path.lexists(live):
         return None
-    if not os.path.lexists(live):
-        os.rename(aside, live)
-        return f"an interrupted switch of {live} was taken back"
-    if os.path.lexists(staged):
-        raise DeployError(f"{aside} and {staged} both exist; remove {staged} by hand and run again")
-    os.rename(aside, staged)
-    return f"an interrupted switch of {live} was finished"
+    os.rename(aside, live)
+    return f"an interrupted switch of {live} was taken back"

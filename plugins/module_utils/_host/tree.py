@@ -38,16 +38,63 @@ def _append(directory: int, below: str, lines: list[str]) -> None:
     """
     for name in sorted(os.listdir(directory)):
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        seen = f"{below}{name}\0{status.st_mode} {status.st_uid} {status.st_gid}"
         if not stat.S_ISDIR(status.st_mode):
-            lines.append(f"{seen} {status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}\0")
+            lines.append(f"{below}{name}\0{_stats(status)}\0")
             continue
-        lines.append(f"{seen}\0")
+        lines.append(f"{below}{name}\0{status.st_mode} {status.st_uid} {status.st_gid}\0")
         inner = _open(directory, below, name)
         try:
             _append(inner, f"{below}{name}/", lines)
         finally:
             os.close(inner)
+
+
+def _stats(status: os.stat_result) -> str:
+    return (
+        f"{status.st_mode} {status.st_uid} {status.st_gid} {status.st_ino} {status.st_size}"
+        f" {status.st_mtime_ns} {status.st_ctime_ns}"
+    )
+
+
+def stats_of(status: os.stat_result) -> Stats:
+    """Return what a stat index says of a file with *status*."""
+    return tuple(map(int, _stats(status).split()))
+
+
+class Touched:
+    """Files whose names were linked or unlinked, which changes their ctime: what an index said of them, and shall say.
+
+    So indexes of all trees that share them stay true, and vouch for nothing that they did not vouch for before.
+    """
+
+    def __init__(self) -> None:
+        self._now: dict[bytes, bytes] = {}
+        self._first: dict[bytes, bytes] = {}
+
+    def note(self, before: os.stat_result, now: os.stat_result) -> None:
+        """Take note of a file that had the status *before*, right before it was linked or unlinked, and has *now*."""
+        if stats_of(before)[:-1] != stats_of(now)[:-1]:
+            # Somebody else was at it as well.
+            return
+        first = self._first.pop(_stats(before).encode(), _stats(before).encode())
+        self._now[first] = _stats(now).encode()
+        self._first[self._now[first]] = first
+
+    def unlink(self, name: str, directory: int | None = None) -> None:
+        """Unlink the file *name*, of the open *directory* if one is given."""
+        descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        try:
+            before = os.fstat(descriptor)
+            os.unlink(name, dir_fd=directory)
+            if before.st_nlink > 1:
+                self.note(before, os.fstat(descriptor))
+        finally:
+            os.close(descriptor)
+
+    def renewed(self, index: bytes) -> bytes:
+        """Return *index* with what it shall say now."""
+        fields = index.split(b"\0")
+        return b"\0".join([self._now.get(field, field) for field in fields]) if self._now else index
 
 
 def _open(directory: int, below: str, name: str) -> int:

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module_utils is PRIVATE to the collection and should only be used by the collection itself.
-"""Verify: how a live tree differs from its receipt, reading only what its stat index does not vouch for."""
+"""Verify: how a tree differs from its receipt, reading only what its stat index does not vouch for."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class Verified(t.NamedTuple):
     fresh_index: t.Optional[bytes] = None
 
 
-def verify(store: Store, generation: str, depth: str, registered: t.Container[str]) -> Verified:
-    """Compare the live tree with the receipt of *generation*.
+def verify(store: Store, tree: str, generation: str, depth: str, registered: t.Container[str] = ()) -> Verified:
+    """Compare *tree* with the receipt of *generation*.
 
     Depth 'receipt' looks at nothing but that the receipt is there; 'quick' reads files whose lstat changed since they
     were last seen intact; 'full' reads all. *registered*: paths below the prefix that registration put there.
     """
     if depth == VERIFY_RECEIPT:
         return Verified(Damage())
-    kept, now = store.index(generation), stat_index(store.prefix)
+    kept, now = store.index(generation), stat_index(tree)
     if depth != VERIFY_FULL and kept == now:
         return Verified(Damage())
     items = store.receipt(generation).items
@@ -51,7 +51,7 @@ def verify(store: Store, generation: str, depth: str, registered: t.Container[st
         {} if depth == VERIFY_FULL or kept.partition(b"\0")[0] != now.partition(b"\0")[0] else parse_stat_index(kept)
     )
     found = parse_stat_index(now)
-    damage = compare(store.prefix, items, known, found, registered)
+    damage = compare(tree, items, known, found, registered)
     # An index that vouches for what is not ours would keep it from being found again.
     return Verified(damage, now if not any(damage) and kept != now else None)
 
@@ -70,21 +70,21 @@ def compare(
         if stats is None:
             if not item.derived:
                 missing.append(path)
-        elif stats != known.get(path) and not _is_as_recorded(os.path.join(prefix, path), item, stats):
+        elif stats != known.get(path) and not is_as_recorded(os.path.join(prefix, path), item, stats):
             modified.append(path)
-    unexpected = [path for path in found if path not in items and path not in registered and not _is_cache(path, found)]
-    return Damage(tuple(missing), tuple(modified), tuple(unexpected))
+    return Damage(tuple(missing), tuple(modified), tuple(unexpected_of(items, found, registered)))
 
 
-def _is_cache(path: str, found: t.Mapping[str, Stats]) -> bool:
-    """Whether *path* is bytecode that Python made of a source beside it, or the directory of such."""
-    if path.rpartition("/")[2] == "__pycache__":
-        return stat.S_ISDIR(found[path][0])
-    source = source_of_bytecode(path)
-    return source is not None and source in found
+def unexpected_of(
+    items: t.Mapping[str, Item], found: t.Mapping[str, Stats], registered: t.Container[str] = ()
+) -> list[str]:
+    """Return what is *found* and of no receipt but directories and bytecode, with which nothing is lost."""
+    strange = [path for path in found if path not in items and path not in registered]
+    return [path for path in strange if not stat.S_ISDIR(found[path][0]) and source_of_bytecode(path) is None]
 
 
-def _is_as_recorded(path: str, item: Item, stats: Stats) -> bool:
+def is_as_recorded(path: str, item: Item, stats: Stats) -> bool:
+    """Whether what is at *path*, and has these *stats*, is what the receipt says."""
     mode, uid, gid = stats[:3]
     if (uid, gid) != (item.uid, item.gid):
         return False

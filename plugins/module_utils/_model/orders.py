@@ -13,6 +13,7 @@ import urllib.parse
 
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import NAME, Needs, Piece
+from ansible_collections.airgap.conda.plugins.module_utils._model.switches import DEPLOY
 
 #: How deep a live environment is looked at.
 VERIFY_RECEIPT = "receipt"
@@ -25,6 +26,15 @@ SOURCE_CONTROLLER = "controller"
 SOURCE_PATH = "path"
 SOURCE_URL = "url"
 SOURCES = (SOURCE_CONTROLLER, SOURCE_PATH, SOURCE_URL)
+
+#: How a new generation gets files that a kept one has: sharing blocks, or inodes, or nothing.
+SHARE_AUTO = "auto"
+SHARE_HARDLINK = "hardlink"
+SHARE_COPY = "copy"
+
+#: What becomes of files in the way of a deployment that no bundle brought.
+UNEXPECTED_FAIL = "fail"
+UNEXPECTED_KEEP = "keep"
 
 MANIFEST_PIECE = "manifest"
 FILES_PIECE = "files"
@@ -98,6 +108,20 @@ class Registration(t.NamedTuple):
     frozen: bool = False
 
 
+class Keeping(t.NamedTuple):
+    """What becomes of generations, and of what users put into them."""
+
+    #: Generations that are kept, the live one included.
+    keep: int = 2
+    #: Whether those from which processes run may be removed as well.
+    collect_used: bool = False
+    #: What becomes of files that no bundle brought: V(fail) or V(keep).
+    on_unexpected: str = UNEXPECTED_FAIL
+    #: Whether an environment that was not deployed is kept as generation zero, else it is left as it is.
+    adopt: bool = False
+    share: str = SHARE_AUTO
+
+
 class Order(t.NamedTuple):
     """One environment on one host."""
 
@@ -112,6 +136,11 @@ class Order(t.NamedTuple):
     bytecode: bool
     health: Health
     register: Registration
+    keeping: Keeping = Keeping()
+    #: Who gives it, and where: C(user@controller).
+    by: str = ""
+    #: What its switch is recorded as.
+    how: str = DEPLOY
     source: Source = Source()
 
     @property
@@ -137,19 +166,40 @@ def parse_order(fields: t.Mapping[str, t.Any]) -> Order:
         group=fields.get("group") or "",
         verify=fields["verify"],
         bytecode=fields["bytecode"],
-        health=Health(
-            tuple(health.get("imports") or ()), tuple(health.get("commands") or ()), float(health.get("timeout") or 60)
-        ),
-        register=Registration(
-            conda_root=_plain(register.get("conda_root") or "/opt/conda"),
-            users=tuple(register.get("users") or ()),
-            profile=bool(register.get("profile")),
-            commands=tuple(register.get("commands") or ()),
-            kernel=bool(register.get("kernel")),
-            frozen=bool(register.get("frozen")),
-        ),
+        health=parse_health(health),
+        register=parse_registration(register),
+        by=fields.get("by") or "",
+        how=fields.get("how") or DEPLOY,
+        keeping=_keeping(fields),
         source=_source(fields.get("source") or {}),
     )
+
+
+def parse_health(fields: t.Mapping[str, t.Any]) -> Health:
+    """Make the checks of a module's parameters, or of what was kept of them."""
+    return Health(
+        tuple(fields.get("imports") or ()), tuple(fields.get("commands") or ()), float(fields.get("timeout") or 60)
+    )
+
+
+def parse_registration(fields: t.Mapping[str, t.Any]) -> Registration:
+    """Make the registration of a module's parameters, or of what was kept of them."""
+    return Registration(
+        conda_root=_plain(fields.get("conda_root") or "/opt/conda"),
+        users=tuple(fields.get("users") or ()),
+        profile=bool(fields.get("profile")),
+        commands=tuple(fields.get("commands") or ()),
+        kernel=bool(fields.get("kernel")),
+        frozen=bool(fields.get("frozen")),
+    )
+
+
+def _keeping(fields: t.Mapping[str, t.Any]) -> Keeping:
+    given = {name: fields[name] for name in Keeping._fields if fields.get(name) is not None}
+    keeping = Keeping(**given)
+    if keeping.keep < 1:
+        raise DeployError(f"env_deploy_keep counts the live generation, so it is 1 or more, not {keeping.keep}")
+    return keeping
 
 
 def _source(fields: t.Mapping[str, t.Any]) -> Source:

@@ -51,6 +51,8 @@ class Header(t.NamedTuple):
     gid: int
     #: ISO 8601 UTC.
     created: str
+    #: Who ran Ansible, and where: C(user@controller).
+    by: str
 
 
 class Receipt(t.NamedTuple):
@@ -58,6 +60,11 @@ class Receipt(t.NamedTuple):
 
     header: Header
     items: t.Dict[str, Item]
+
+
+def number_of(generation: str) -> int:
+    """Return the number of *generation*, which grows from one to the next; that of one that was adopted is 0."""
+    return int(generation.partition("-")[0])
 
 
 def render_receipt(header: Header, items: t.Iterable[Item]) -> t.Iterator[bytes]:

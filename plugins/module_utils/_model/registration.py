@@ -11,7 +11,11 @@ import json
 import shlex
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Order
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
+    Order,
+    Registration,
+    parse_registration,
+)
 
 FILE = "file"
 LINK = "link"
@@ -138,11 +142,22 @@ def _frozen(order: Order, python_libraries: t.Sequence[str]) -> t.Iterator[Mark]
         yield Mark(FILE, f"{order.prefix}/{library}/EXTERNALLY-MANAGED", text)
 
 
-def to_json(marks: t.Iterable[Mark]) -> str:
-    """Return *marks* as they are kept in the store."""
-    return json.dumps([list(mark) for mark in marks], indent=1) + "\n"
+class Record(t.NamedTuple):
+    """What the store knows of registration."""
+
+    #: As it was asked for.
+    register: Registration = Registration()
+    #: What that put on the host.
+    marks: t.Tuple[Mark, ...] = ()
 
 
-def from_json(text: str) -> list[Mark]:
-    """Return the marks that M(to_json) wrote."""
-    return [Mark(*fields) for fields in json.loads(text)]
+def render_record(record: Record) -> bytes:
+    """Return *record* as it is kept in the store."""
+    fields = {"register": record.register._asdict(), "marks": [list(mark) for mark in record.marks]}
+    return (json.dumps(fields, indent=1) + "\n").encode("ascii")
+
+
+def parse_record(text: bytes) -> Record:
+    """Return what M(render_record) wrote."""
+    fields = json.loads(text)
+    return Record(parse_registration(fields["register"]), tuple(Mark(*mark) for mark in fields["marks"]))

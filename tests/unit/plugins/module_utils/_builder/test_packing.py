@@ -124,6 +124,7 @@ def staged(packed: Packed, prefix: str, root: Path) -> Path:
     staging = Staging(str(root), prefix, os.geteuid(), os.getegid())
     with open(packed.directory / packing.ARCHIVE_NAME, "rb", buffering=0) as archive:
         entries = list(packed.entries.values())
+        staging.lay_out(entries)
         staging.extract(entries, packed.manifest.carriers, "zstd", t.cast(t.BinaryIO, archive), Progress())
     staging.renew(entries)
     return root

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.host import reconcile
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
+from ansible_collections.airgap.conda.plugins.module_utils._host.rolling_back import roll_back
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import GENERATION_MARKER
@@ -56,6 +57,20 @@ class Site:
         """Execute the module once."""
         with Progress() as progress, contextlib.ExitStack() as locks:
             return reconcile(orders, parts, check_mode, progress, locks)
+
+    def back(
+        self,
+        to: str = "",
+        *bundles: TinyBundle,
+        parts: t.Sequence[Fields] = (),
+        check_mode: bool = False,
+        **fields: t.Any,
+    ) -> Fields:
+        """Execute the module that goes back once."""
+        offers = {bundle.manifest.needs.platform: bundle.offer for bundle in bundles}
+        request = {"name": "ml", "envs_dir": str(self.envs), "to": to, "force": False, "offers": offers, **fields}
+        with Progress() as progress, contextlib.ExitStack() as locks:
+            return roll_back(request, parts, check_mode, progress, locks)
 
     def part(self, stream: bytes, awaited: Fields, size: int = 0) -> Fields:
         """Put the awaited part on the host."""

@@ -10,15 +10,25 @@ import json
 import os
 import pwd
 import shutil
+import subprocess
 import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.airgap.conda.plugins.module_utils._host import acting, deployment, making, switching
+from ansible_collections.airgap.conda.plugins.module_utils._host import (
+    acting,
+    activating,
+    deployment,
+    making,
+    quarantine,
+    switching,
+)
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import decoders
+from ansible_collections.airgap.conda.plugins.module_utils._host.recording import recorded_switches
 from ansible_collections.airgap.conda.plugins.module_utils._host.registering import Registrar
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
+from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import unexpected_of, verify
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import GENERATION_MARKER
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import stream_of
@@ -182,18 +192,189 @@ def test_files_of_someone_else_refuse_removal_at_any_depth(site: Site, one: Tiny
     assert not site.prefix.exists()
 
 
-def test_an_upgrade_or_repair_keeps_the_tree_with_files_of_someone_else(
+def test_files_of_someone_else_refuse_an_upgrade_or_repair_or_are_kept_aside(
     site: Site, one: TinyBundle, two: TinyBundle
 ) -> None:
+    def mine(text: str) -> None:
+        (site.prefix / "lib/mine").mkdir(mode=0o750)
+        (site.prefix / "lib/mine/data").write_text(text)
+
     site.present(one)
-    (site.prefix / "lib/mine").write_text("mine")
+    mine("one")
     (site.prefix / "bin/tool").unlink()
-    site.present(one)
+    for bundle in (one, two):
+        for check_mode in (True, False):
+            with pytest.raises(DeployError, match=r"did not deploy: lib/mine/data; nothing was changed"):
+                site.run(site.order(bundle), check_mode=check_mode)
+    result = site.present(one, on_unexpected="keep")[0]
+    assert f"keep aside what airgap.conda did not deploy at {site.prefix}: lib/mine/data" in result["actions"]
+    mine("two")
+    site.present(two, on_unexpected="keep")
+    quarantine = Path(site.store.quarantine)
+    kept = {path.relative_to(quarantine): path.read_text() for path in quarantine.rglob("data")}
+    assert sorted(kept.values()) == ["one", "two"]
+    assert {path.parent.stat().st_mode & 0o777 for path in quarantine.rglob("data")} == {0o750}
     assert not (site.prefix / "lib/mine").exists()
-    (site.prefix / "lib/mine").write_text("mine too")
+    site.assert_settled(site.order(two))
+    mine("three")
+    result = site.run(site.order(on_unexpected="keep"))
+    assert result["changed"] and not site.prefix.exists()
+    assert sorted(path.read_text() for path in quarantine.rglob("data")) == ["one", "three", "two"]
+    assert os.listdir(site.store.root) == ["quarantine"]
+    site.assert_settled(site.order())
+    # Somebody takes it, and puts the next one where nothing is lost either.
+    site.present(one)
+    shutil.rmtree(quarantine)
+    site.run(site.order())
+    assert os.listdir(site.envs) == []
+
+
+def test_files_in_a_generation_that_goes_are_kept_aside_whoever_put_them_there(
+    site: Site, tmp_path: Path, one: TinyBundle, two: TinyBundle
+) -> None:
+    site.present(one)
     site.present(two)
-    kept = [Path(site.store.path("generations", name)) / "lib/mine" for name in site.generations()]
-    assert [path.read_text() for path in kept] == ["mine", "mine too"]
+    (kept,) = site.generations()
+    (Path(site.store.tree(kept)) / "notes").write_text("from inspecting it")
+    site.present(make_bundle(tmp_path / "3.0", tool_members("3.0")))
+    assert (Path(site.store.quarantine) / kept / "notes").read_text() == "from inspecting it"
+
+
+def test_links_planted_in_the_tree_move_nothing_from_elsewhere(
+    site: Site, one: TinyBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The owner of a tree may swap a directory for a link while root moves what is in it."""
+    elsewhere = site.top / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "data").write_text("root's")
+    site.present(one)
+    (site.prefix / "mine").mkdir()
+    (site.prefix / "mine/data").write_text("mine")
+    real = unexpected_of
+
+    def raced(*arguments: t.Any) -> t.List[str]:
+        (live,) = Path(site.store.path("generations", "")).glob("*/mine")
+        live.rename(live.with_name("away"))
+        live.symlink_to(elsewhere)
+        return real(*arguments)
+
+    monkeypatch.setattr(quarantine, "unexpected_of", raced)
+    with pytest.raises(OSError, match=r"Not a directory|Too many levels"):
+        site.run(site.order(on_unexpected="keep"))
+    assert (elsewhere / "data").read_text() == "root's"
+
+
+def test_which_package_brought_them_is_told(site: Site, one: TinyBundle) -> None:
+    site.present(one)
+    files = {
+        "conda-meta/added-1.2-h0_3.json": json.dumps({"files": ["bin/added", "share/added"]}),
+        "bin/added": "",
+        "share/added": "",
+        "lib/python3.11/site-packages/wheel_x-2.0.dist-info/RECORD": "wheel_x.py,,\n../../../bin/wheel,,\n",
+        "lib/python3.11/site-packages/wheel_x.py": "",
+        "bin/wheel": "",
+        "share/notes": "",
+    }
+    for path, text in files.items():
+        (site.prefix / path).parent.mkdir(parents=True, exist_ok=True)
+        (site.prefix / path).write_text(text)
+    with pytest.raises(
+        DeployError, match=r"added 1\.2 of conda \(3 files\), wheel_x 2\.0 of pip \(3 files\), share/notes;"
+    ):
+        site.run(site.order())
+
+
+# --- what was there before ------------------------------------------------------------------------------------------
+
+
+def test_an_environment_of_another_is_adopted_and_nothing_of_it_is_lost(
+    site: Site, one: TinyBundle, two: TinyBundle
+) -> None:
+    (site.prefix / "bin").mkdir(parents=True)
+    (site.prefix / "bin/tool").write_text("theirs")
+    (site.prefix / "own").symlink_to("bin")
+    site.prefix.chmod(0o750)
+    before = snapshot(site.prefix)
+    with pytest.raises(DeployError, match="or have it kept as generation zero with env_deploy_adopt"):
+        site.run(site.order(one))
+    assert site.run(site.order(one, adopt=True), check_mode=True)["actions"][0].startswith("keep what is at")
+    assert snapshot(site.prefix) == before
+    site.present(one, adopt=True)
+    site.assert_settled(site.order(one, adopt=True))
+    assert site.prefix.stat().st_mode & 0o777 == 0o750
+    (zero,) = site.generations()
+    assert zero.startswith("0000-")
+    for bundle in (two, one, two):
+        site.present(bundle, keep=1)
+        assert zero in site.generations()
+    kept = snapshot(site.store.tree(zero))
+    assert {path: kept[path] for path in before} == before
+    assert set(kept) - set(before) == {"conda-meta", GENERATION_MARKER}
+    assert not any(verify(site.store, site.store.tree(zero), zero, "full").damage)
+
+    with pytest.raises(DeployError, match="was adopted, not deployed, so nothing is removed"):
+        site.run(site.order())
+    site.run(site.order(on_unexpected="keep"))
+    assert (Path(site.store.quarantine) / zero / "bin/tool").read_text() == "theirs"
+    site.assert_settled(site.order())
+
+
+def test_an_adopted_environment_that_is_live_again_is_upgraded_with_what_was_done_in_it(
+    site: Site, one: TinyBundle
+) -> None:
+    site.prefix.mkdir()
+    (site.prefix / "theirs").write_text("1")
+    with pytest.raises(DeployError, match=r"^health: "):
+        site.present(one, adopt=True, health={"commands": ["false"]})
+    assert (site.prefix / "theirs").read_text() == "1"
+    (site.prefix / "theirs").write_text("2")
+    (site.prefix / "more").write_text("3")
+    site.present(one)
+    (zero,) = [name for name in site.generations() if name.startswith("0000-")]
+    assert not any(verify(site.store, site.store.tree(zero), zero, "full").damage)
+    assert (Path(site.store.tree(zero)) / "more").read_text() == "3"
+    site.assert_settled(site.order(one))
+
+
+# --- how many are kept ----------------------------------------------------------------------------------------------
+
+
+def test_as_many_generations_are_kept_as_asked_for(site: Site, tmp_path: Path) -> None:
+    bundles = [make_bundle(tmp_path / version, tool_members(version)) for version in ("1.0", "2.0", "3.0", "4.0")]
+    for bundle in bundles:
+        site.present(bundle, keep=3)
+    assert [name[:4] for name in site.generations()] == ["0002", "0003"]
+    order = site.order(bundles[-1], keep=2)
+    predicted = site.run(order, check_mode=True)["actions"]
+    result = site.run(order)
+    assert result["changed"] and result["actions"] == predicted
+    assert [name[:4] for name in site.generations()] == ["0003"]
+    site.assert_settled(order)
+    with pytest.raises(DeployError, match="env_deploy_keep counts the live generation, so it is 1 or more, not 0"):
+        site.run(site.order(bundles[-1], keep=0))
+
+
+def test_a_generation_that_is_in_use_stays_until_it_is_not(site: Site, one: TinyBundle, two: TinyBundle) -> None:
+    site.present(one)
+    with subprocess.Popen(["sleep", "60"], cwd=site.prefix / "lib") as process:
+        try:
+            site.present(two, keep=1)
+            assert [name[:4] for name in site.generations()] == ["0001"]
+            site.assert_settled(site.order(two, keep=1))
+            site.run(site.order(two, keep=1, collect_used=True))
+            assert site.generations() == []
+        finally:
+            process.kill()
+    site.assert_settled(site.order(two, keep=1))
+
+
+def test_of_those_that_failed_only_the_last_is_kept(site: Site, tmp_path: Path, one: TinyBundle) -> None:
+    site.present(one)
+    for version in ("2.0", "3.0", "4.0"):
+        with pytest.raises(DeployError, match=r"^health: "):
+            site.present(make_bundle(tmp_path / version, tool_members(version)), health={"commands": ["false"]})
+    assert len(site.generations()) == 1
+    site.assert_settled(site.order(one))
 
 
 def test_a_command_of_someone_else_is_told_before_anything_is_done(site: Site, one: TinyBundle) -> None:
@@ -341,10 +522,30 @@ def test_an_unhealthy_first_deployment_leaves_nothing_live(site: Site, one: Tiny
     site.assert_settled(site.order(one))
 
 
+def no_view(*_arguments: t.Any) -> bool:
+    """Stands for what a host without rights to mount says; see test_view."""
+    return False
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a private view takes root; run the suite as root")
+def test_the_health_of_an_upgrade_is_checked_before_the_switch(site: Site, one: TinyBundle, two: TinyBundle) -> None:
+    site.present(one)
+    live = snapshot(site.prefix)
+    # The link that users have leads into the live tree, and for the check into the new one.
+    command = f"cat {site.home}/.local/bin/tool > {site.top}/checked; exit 3"
+    with pytest.raises(DeployError, match=r"^health: `cat .*` ended with 3: ; nothing was switched, and what failed "):
+        site.present(two, health={"commands": [command]})
+    assert snapshot(site.prefix) == live
+    assert b"2.0" in (site.top / "checked").read_bytes()
+    assert site.generations() == [f"0002-{two.manifest.content_id[:12]}"]
+    site.assert_settled(site.order(one))
+
+
 @pytest.mark.parametrize("exchange", [True, False])
 def test_an_unhealthy_upgrade_leaves_the_old_generation_live(
     site: Site, one: TinyBundle, two: TinyBundle, monkeypatch: pytest.MonkeyPatch, exchange: bool
 ) -> None:
+    monkeypatch.setattr(activating, "check_before", no_view)
     if not exchange:
         monkeypatch.setattr(switching, "exchange", lambda _one, _other: False)
     site.present(one)
@@ -352,10 +553,49 @@ def test_an_unhealthy_upgrade_leaves_the_old_generation_live(
     with pytest.raises(DeployError, match=r"^health: `tool \| grep .*` ended with 1"):
         site.present(two, health={"commands": ["tool | grep '^1[.]0'"]})
     assert snapshot(site.prefix) == live
-    assert site.generations() == []
-    # What was sent stays for another try until something else is wanted.
-    assert not site.run(site.order(one))["changed"]
+    failed = f"0002-{two.manifest.content_id[:12]}"
+    assert site.generations() == [failed]
+    assert site.store.failure(failed).startswith("health: `tool | grep")
     site.assert_settled(site.order(one))
+    # Another try needs nothing sent.
+    (result,) = site.present(two)
+    assert result["environments"][0]["generation"] == failed
+    assert site.store.failure(failed) == ""
+    site.assert_settled(site.order(two))
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_what_is_kept_becomes_live_again_without_being_sent(
+    site: Site, one: TinyBundle, two: TinyBundle, monkeypatch: pytest.MonkeyPatch, exchange: bool
+) -> None:
+    if not exchange:
+        monkeypatch.setattr(switching, "exchange", lambda _one, _other: False)
+    register = {"frozen": True}
+    for bundle in (one, two):
+        site.present(bundle, register=register)
+    for bundle, generation in ((one, "0001"), (two, "0002"), (one, "0001")):
+        (result,) = site.present(bundle, register=register)
+        assert result["changed"] and result["environments"][0]["generation"].startswith(f"{generation}-")
+        assert site.output() == f"{bundle.path.name} at {site.prefix}\n"
+        assert (site.prefix / "conda-meta/frozen").exists()
+        site.assert_settled(site.order(bundle, register=register))
+    assert [switch.generation[:4] for switch in recorded_switches(site.store)] == [
+        "0001",
+        "0002",
+        "0001",
+        "0002",
+        "0001",
+    ]
+
+
+def test_what_is_kept_and_damaged_is_made_anew(site: Site, one: TinyBundle, two: TinyBundle) -> None:
+    site.present(one)
+    site.present(two)
+    (kept,) = site.generations()
+    (Path(site.store.tree(kept)) / "bin/tool").write_text("broken")
+    result = site.present(one)[-1]
+    assert result["environments"][0]["generation"].startswith("0003-")
+    assert site.output() == f"1.0 at {site.prefix}\n"
 
 
 # --- several environments -------------------------------------------------------------------------------------------
@@ -576,10 +816,13 @@ def test_a_repair_that_is_killed_anywhere_is_finished(site: Site, one: TinyBundl
         (making, "renew_bytecode"),
         (making, "stat_index"),
         (acting, "sync"),
-        (acting, "switch"),
-        (acting, "check_health"),
-        (acting, "_put_old_away"),
+        (acting, "activate"),
         (acting, "_refresh_index"),
+        (activating, "switch"),
+        (activating, "bring_home"),
+        (activating, "check_before"),
+        (activating, "check_health"),
+        (activating, "record_switch"),
         (Registrar, "apply"),
         (Store, "write_receipt"),
         (Store, "write_index"),
@@ -607,6 +850,8 @@ def test_a_step_that_fails_leaves_old_or_new_and_the_next_run_finishes(
         raise error
 
     with monkeypatch.context() as patched:
+        if name == "check_health":
+            patched.setattr(activating, "check_before", no_view)
         patched.setattr(owner, name, fail)
         with pytest.raises(type(error)):
             site.run(site.order(two, register=REGISTER), parts=parts)
@@ -625,14 +870,18 @@ def test_health_is_checked_after_an_interrupted_switch_too(
     site: Site, one: TinyBundle, two: TinyBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.present(one)
+    monkeypatch.setattr(activating, "check_before", no_view)
     with monkeypatch.context() as patched:
-        patched.setattr(acting, "check_health", lambda *_arguments: (never for never in "").throw(KeyboardInterrupt))
+        patched.setattr(
+            activating, "check_health", lambda *_arguments: (never for never in "").throw(KeyboardInterrupt)
+        )
         with pytest.raises(KeyboardInterrupt):
             site.present(two, health={"commands": ["tool | grep '^1[.]0'"]})
     assert site.output() == f"2.0 at {site.prefix}\n"
     for _again in range(2):
-        with pytest.raises(DeployError, match=r"^health: "):
+        with pytest.raises(DeployError, match=r"^health: .* is live again, and what failed is kept for inspection at "):
             site.present(two, health={"commands": ["tool | grep '^1[.]0'"]})
+        assert site.output() == f"1.0 at {site.prefix}\n"
     site.present(two, health={"commands": ["tool | grep '^2[.]0'"]})
     site.assert_settled(site.order(two))
 

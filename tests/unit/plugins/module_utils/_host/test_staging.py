@@ -49,6 +49,7 @@ def extract(
     path = Path(staging._root).parent / "archive"
     path.write_bytes(archive)
     with open(path, "rb", buffering=0) as source, Progress() as progress:
+        staging.lay_out(entries)
         staging.extract(entries, carriers, codec, t.cast(t.BinaryIO, source), progress)
 
 

@@ -22,7 +22,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import as_a_user, child_environment
 
 CONTENT = "0123456789ab" + "0" * 52
-HEADER = Header("0001-0123456789ab", CONTENT, "ml", "/envs/ml", True, 0, 0, "2026-11-22T10:00:00Z")
+HEADER = Header("0001-0123456789ab", CONTENT, "ml", "/envs/ml", True, 0, 0, "2026-11-22T10:00:00Z", "")
 ITEM = Item("bin/tool", "file", "a" * 64, 1, 0o755, 0, 0, "", False)
 
 #: Takes the lock, says so, and holds it until its input ends; then perhaps takes the store away.
@@ -113,7 +113,7 @@ def test_a_store_that_was_removed_while_we_waited_is_made_again(store: Store, mo
 
 
 def test_the_live_generation_is_the_one_the_tree_names(store: Store) -> None:
-    store.write_receipt(HEADER, [ITEM], b'{"packages": []}')
+    store.write_receipt(HEADER, [ITEM], b'{"packages": []}', b"files")
     assert store.live() is None
     make_live(store, f"{HEADER.generation}\n")
     assert store.live() == HEADER
@@ -125,14 +125,14 @@ def test_the_live_generation_is_the_one_the_tree_names(store: Store) -> None:
     "marker", ["", "\n", "0002-0123456789ab", "lock", ".", "..", "../lock", "caf\u00e9", "\udcff", "x" * 5000]
 )
 def test_a_tree_that_names_no_generation_of_ours_is_not_ours(store: Store, marker: str) -> None:
-    store.write_receipt(HEADER, [ITEM], b"{}")
+    store.write_receipt(HEADER, [ITEM], b"{}", b"files")
     make_live(store, marker)
     assert store.live() is None
 
 
 def test_a_tree_cannot_name_a_receipt_elsewhere(store: Store, tmp_path: Path) -> None:
     """The owner of an environment writes its marker; what it names is read, and removed, by whoever deploys."""
-    store.write_receipt(HEADER, [ITEM], b"{}")
+    store.write_receipt(HEADER, [ITEM], b"{}", b"files")
     Path(store.path("receipts", HEADER.generation)).rename(tmp_path / "0001-0123456789ab")
     make_live(store, "../../../../0001-0123456789ab")
     assert (tmp_path / "0001-0123456789ab").samefile(os.path.join(store.root, "receipts/../../../../0001-0123456789ab"))
@@ -140,7 +140,7 @@ def test_a_tree_cannot_name_a_receipt_elsewhere(store: Store, tmp_path: Path) ->
 
 
 def test_a_receipt_of_another_generation_is_refused(store: Store) -> None:
-    store.write_receipt(HEADER, [ITEM], b"{}")
+    store.write_receipt(HEADER, [ITEM], b"{}", b"files")
     os.rename(store.path("receipts", HEADER.generation), store.path("receipts", "0002-0123456789ab"))
     make_live(store, "0002-0123456789ab")
     with pytest.raises(BundleError, match=r"receipts/0002-0123456789ab: the receipt is of 0001-0123456789ab"):
@@ -157,13 +157,13 @@ def test_a_file_in_the_place_of_the_tree_is_not_ours(store: Store) -> None:
 
 def test_generations_are_numbered_and_name_their_content(store: Store) -> None:
     assert store.next_generation(CONTENT) == "0001-0123456789ab"
-    store.write_receipt(HEADER, [], b"{}")
+    store.write_receipt(HEADER, [], b"{}", b"files")
     assert store.next_generation("f" * 64) == "0002-ffffffffffff"
-    store.write_receipt(HEADER._replace(generation="0009-0123456789ab"), [], b"{}")
+    store.write_receipt(HEADER._replace(generation="0009-0123456789ab"), [], b"{}", b"files")
     store.forget(HEADER.generation)
     assert store.next_generation(CONTENT) == "0010-0123456789ab"
-    store.write_receipt(HEADER._replace(generation="9999-0123456789ab"), [], b"{}")
-    store.write_receipt(HEADER._replace(generation="10000-0123456789ab"), [], b"{}")
+    store.write_receipt(HEADER._replace(generation="9999-0123456789ab"), [], b"{}", b"files")
+    store.write_receipt(HEADER._replace(generation="10000-0123456789ab"), [], b"{}", b"files")
     assert store.next_generation(CONTENT) == "10001-0123456789ab"
 
 
@@ -174,7 +174,7 @@ def test_other_files_among_the_receipts_have_no_number(store: Store, name: str) 
 
 
 def test_what_is_forgotten_is_gone_also_twice(store: Store) -> None:
-    store.write_receipt(HEADER, [ITEM], b"{}")
+    store.write_receipt(HEADER, [ITEM], b"{}", b"files")
     store.write_index(HEADER.generation, b"0\0")
     store.forget(HEADER.generation)
     store.forget(HEADER.generation)

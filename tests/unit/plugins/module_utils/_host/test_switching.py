@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 from pathlib import Path
@@ -34,7 +35,7 @@ class Places:
         switch(self.staged, self.live, self.aside)
 
     def finish_switch(self) -> str | None:
-        return finish_switch(self.staged, self.live, self.aside)
+        return finish_switch(self.live, self.aside)
 
 
 @pytest.fixture
@@ -71,10 +72,10 @@ def test_without_the_system_call_nothing_is_exchanged(places: Places, monkeypatc
 
 
 @pytest.mark.usefixtures("way")
-def test_the_staged_tree_becomes_live_and_the_old_one_staged(places: Places) -> None:
+def test_the_staged_tree_becomes_live_and_the_old_one_lies_beside(places: Places) -> None:
     places.put(staged="new", live="old")
     places.switch()
-    assert places.found() == {"staged": "old", "live": "new"}
+    assert places.found() in ({"staged": "old", "live": "new"}, {"aside": "old", "live": "new"})
     assert places.finish_switch() is None
 
 
@@ -98,8 +99,7 @@ def test_a_link_that_leads_nowhere_is_exchanged_like_a_tree(places: Places) -> N
     [
         (0, None, {"staged": "new", "live": "old"}),
         (1, "taken back", {"staged": "new", "live": "old"}),
-        (2, "finished", {"staged": "old", "live": "new"}),
-        (3, None, {"staged": "old", "live": "new"}),
+        (2, None, {"aside": "old", "live": "new"}),
     ],
 )
 def test_a_switch_by_renames_is_ended_wherever_it_was_interrupted(
@@ -118,22 +118,13 @@ def test_a_switch_by_renames_is_ended_wherever_it_was_interrupted(
     with monkeypatch.context() as patched:
         patched.setattr(switching, "exchange", lambda _one, _other: False)
         patched.setattr(os, "rename", interrupted)
-        if renames < 3:
-            with pytest.raises(KeyboardInterrupt):
-                places.switch()
-        else:
+        with contextlib.suppress(KeyboardInterrupt):
             places.switch()
+    assert done == renames
     sentence = places.finish_switch()
     assert sentence == (f"an interrupted switch of {places.live} was {found}" if found else None)
     assert places.found() == after
     assert places.finish_switch() is None
-
-
-def test_three_trees_are_left_to_a_person(places: Places) -> None:
-    places.put(staged="a", live="b", aside="c")
-    with pytest.raises(DeployError, match=f"both exist; remove {places.staged} by hand and run again"):
-        places.finish_switch()
-    assert places.found() == {"staged": "a", "live": "b", "aside": "c"}
 
 
 def test_sync_takes_any_directory(tmp_path: Path) -> None:

@@ -45,13 +45,15 @@ def store(tmp_path: Path) -> Store:
     (prefix / "lib/__pycache__/x.cpython-311.pyc").write_bytes(b"code")
     staging.adopt_directory("lib/__pycache__")
     staging.adopt("lib/__pycache__/x.cpython-311.pyc", 0o644)
-    store.write_receipt(Header(GENERATION, "0" * 64, "ml", store.prefix, True, *ids, ""), staging.items.values(), b"{}")
+    store.write_receipt(
+        Header(GENERATION, "0" * 64, "ml", store.prefix, True, *ids, "", ""), staging.items.values(), b"{}", b""
+    )
     store.write_index(GENERATION, stat_index(store.prefix))
     return store
 
 
 def check(store: Store, depth: str = "quick", *registered: str) -> Verified:
-    return verify(store, GENERATION, depth, registered)
+    return verify(store, store.prefix, GENERATION, depth, registered)
 
 
 def damage(store: Store, depth: str = "quick", *registered: str) -> Damage:
@@ -113,14 +115,14 @@ def swap(path: Path, make: t.Callable[[Path], object]) -> None:
         (lambda p: (p / "lib/__pycache__/x.cpython-312.pyc").touch(), Damage()),
         (
             lambda p: ((p / "bin/__pycache__").mkdir(), (p / "bin/__pycache__/y.cpython-311.pyc").touch()),
-            Damage(unexpected=("bin/__pycache__/y.cpython-311.pyc",)),
+            Damage(),
         ),
         (lambda p: (p / "lib/__pycache__/y.py").touch(), Damage(unexpected=("lib/__pycache__/y.py",))),
         (lambda p: (p / "bin/__pycache__").touch(), Damage(unexpected=("bin/__pycache__",))),
         (lambda p: (p / "bin/__pycache__").mkdir(), Damage()),
         (lambda p: (p / "bin/mine").touch(), Damage(unexpected=("bin/mine",))),
         (lambda p: (p / "bin/mine").symlink_to("tool"), Damage(unexpected=("bin/mine",))),
-        (lambda p: (p / "mine/deep").mkdir(parents=True), Damage(unexpected=("mine", "mine/deep"))),
+        (lambda p: (p / "mine/deep").mkdir(parents=True), Damage()),
         (lambda p: os.utime(p / "bin/tool"), Damage()),
         (lambda p: swap(p / "bin/tool", make_tool), Damage()),
     ],

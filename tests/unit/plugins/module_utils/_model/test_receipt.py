@@ -23,7 +23,15 @@ from hypothesis import strategies as st
 FIXTURE = Path(__file__).parents[3] / "fixtures" / "receipt-1.jsonl"
 
 HEADER = Header(
-    "0003-0123456789ab", "0123456789ab" + "0" * 52, "my_env", "/opt/envs/my_env", True, 0, 1000, "2026-11-22T10:00:00Z"
+    generation="0003-0123456789ab",
+    content_id="0123456789ab" + "0" * 52,
+    name="my_env",
+    prefix="/opt/envs/my_env",
+    bytecode=True,
+    uid=0,
+    gid=1000,
+    created="2026-11-22T10:00:00Z",
+    by="ada@controller",
 )
 ITEMS = [
     Item("bin", "dir", "", 0, 0o755, 0, 1000, "", False),

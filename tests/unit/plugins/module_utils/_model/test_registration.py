@@ -19,10 +19,11 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.registration i
     LINE,
     LINK,
     Mark,
+    Record,
     Scope,
-    from_json,
+    parse_record,
     profile_text,
-    to_json,
+    render_record,
     wanted_marks,
 )
 
@@ -141,14 +142,11 @@ def test_what_is_done_is_said(mark: Mark, sentence: str) -> None:
 
 
 def test_marks_are_kept_as_they_are() -> None:
-    marks = wanted_marks(
-        order("/srv/caf\u00e9 \udce9", users=("ann",), commands=("x",), profile=True, kernel=True, frozen=True),
-        SYSTEM,
-        ("lib/python3.11",),
-    )
+    ordered = order("/srv/caf\u00e9 \udce9", users=("ann",), commands=("x",), profile=True, kernel=True, frozen=True)
+    marks = wanted_marks(ordered, SYSTEM, ("lib/python3.11",))
     assert [mark.kind for mark in marks] == [FILE, LINE, FILE, LINK, DIRECTORY, FILE, FILE, FILE]
-    assert from_json(to_json(marks)) == marks
-    assert to_json(marks).isascii()
+    record = Record(ordered.register, tuple(marks))
+    assert parse_record(render_record(record)) == record
 
 
 # --- the snippet for login shells -----------------------------------------------------------------------------------
