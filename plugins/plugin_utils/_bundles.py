@@ -38,6 +38,8 @@ class Bundle:
         self.cache = cache
         self._encoding = self.manifest.encodings[0]
         self._archive = os.path.join(self.directory, self._encoding.piece.file)
+        #: Content id of what a host must have, where only the rest is offered; or empty.
+        self.base = ""
 
     def encode(self, codec: str) -> None:
         """Offer the archive encoded as *codec* from now on."""
@@ -46,6 +48,17 @@ class Bundle:
 
             self.verify()
             self._encoding, self._archive = transcode(self, codec)
+
+    def build_on(self, base: str, codec: str) -> None:
+        """Offer from now on what a host with the content *base* lacks, if that is known and pays; else the whole."""
+        from ansible_collections.airgap.conda.plugins.plugin_utils._deltas import delta_for
+
+        self.base, self._encoding = "", self.manifest.encodings[0]
+        self._archive = os.path.join(self.directory, self._encoding.piece.file)
+        found = delta_for(self, base, codec) if base else None
+        if found:
+            self.base = base
+            self._encoding, self._archive = found
 
     @property
     def codec(self) -> str:
@@ -83,6 +96,7 @@ class Bundle:
             "carriers": list(self.manifest.carriers),
             "label": self.manifest.label,
             "derived": self._encoding is not self.manifest.encodings[0],
+            "base": self.base,
         }
 
     def verify(self) -> None:

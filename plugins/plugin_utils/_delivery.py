@@ -7,12 +7,15 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import STREAM_NAME
 from ansible_collections.airgap.conda.plugins.plugin_utils._action import AirgapAction
 from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle, Shelf, default_cache
+from ansible_collections.airgap.conda.plugins.plugin_utils._deltas import remember
 from ansible_collections.airgap.conda.plugins.plugin_utils._outcome import Outcome
 from ansible_collections.airgap.conda.plugins.plugin_utils._sending import (
     PART,
@@ -39,16 +42,19 @@ class Delivery(AirgapAction):
         paths = given if isinstance(given, dict) else {"": given}
         found = {platform: shelf.bundle(self.caller_path(path)) for platform, path in paths.items()}
         _check_platforms(found)
-        return {bundle.manifest.needs.platform: bundle for bundle in found.values()}
+        # Each environment has its own, as hosts may lack other parts of it.
+        return {bundle.manifest.needs.platform: copy.copy(bundle) for bundle in found.values()}
 
     def deliver(
         self,
         module: str,
         arguments: t.Callable[[], Fields],
-        bundles: t.Sequence[Bundle],
+        groups: t.Sequence[t.Mapping[str, Bundle]],
         task_vars: dict[str, t.Any],
     ) -> tuple[Outcome, Fields]:
         """Execute *module* with *arguments*, which are asked for each time, as a bundle may come to be encoded anew.
+
+        *groups*: the bundles by platform of each environment.
 
         Return the outcome of all executions and the result of the last one.
         """
@@ -67,19 +73,16 @@ class Delivery(AirgapAction):
             if result["awaited"] == awaited:
                 raise DeployError(f"the host does not take what is sent to it (at {awaited}); report this")
             awaited = result["awaited"]
-            parts = [part for each in _distinct(awaited) for part in self._send(each, bundles)]
+            places = [row["prefix"] for row in result["environments"]]
+            wanted = [_choose(each, groups[places.index(each["prefix"])].values()) for each in awaited]
+            parts = [self._send(*each) for each in _distinct(wanted)]
 
-    def _send(self, awaited: Fields, bundles: t.Sequence[Bundle]) -> list[Fields]:
-        """Return what the module is told of the part that is awaited; nothing where it must say anew which part."""
-        bundle = next(each for each in bundles if each.stream == awaited["stream"])
-        bundle.verify()
-        if bundle.codec not in awaited["decoders"]:
-            bundle.encode(awaited["decoders"][0])
-            return []
-        remote = f"{remote_path(self)}-{bundle.stream[:12]}"
-        part = send_part(self, bundle, awaited["offset"], remote, self._part_size())
+    def _send(self, bundle: Bundle, offset: int) -> Fields:
+        """Send the part of *bundle* that starts at *offset*; return what the module is told of it."""
+        remote = f"{remote_path(self)}-{bundle.stream[:STREAM_NAME]}"
+        part = send_part(self, bundle, offset, remote, self._part_size())
         self._fixup_perms2((os.path.dirname(remote), remote), execute=False)
-        return [part]
+        return part
 
     def _part_size(self) -> int:
         """Return the bytes of one part."""
@@ -103,6 +106,21 @@ def _check_platforms(bundles: dict[str, Bundle]) -> None:
             raise DeployError(f"{bundle.directory} is for {actual}, and named as the bundle for {platform}")
 
 
-def _distinct(awaited: t.Iterable[Fields]) -> list[Fields]:
+def _choose(awaited: Fields, bundles: t.Iterable[Bundle]) -> tuple[Bundle, int]:
+    """Return the bundle that a host awaits, in the form that is best for it, and from which byte on."""
+    bundle = next(each for each in bundles if each.stream == awaited["stream"])
+    bundle.verify()
+    remember(bundle)
+    best = awaited["decoders"][0]
+    if bundle.base != awaited["base"]:
+        bundle.build_on(awaited["base"], best)
+    if bundle.codec not in awaited["decoders"]:
+        bundle.encode(best)
+    if bundle.stream == awaited["stream"]:
+        return bundle, awaited["offset"]
+    return bundle, awaited["held"].get(bundle.stream[:STREAM_NAME], 0)
+
+
+def _distinct(wanted: t.Iterable[tuple[Bundle, int]]) -> list[tuple[Bundle, int]]:
     """Return one of each that is awaited: two environments of one bundle share what is sent."""
-    return list({(each["stream"], each["offset"]): each for each in awaited}.values())
+    return list({(bundle.stream, offset): (bundle, offset) for bundle, offset in wanted}.values())

@@ -136,14 +136,15 @@ def descendants(pid: int) -> list[int]:
 def test_a_local_connection_goes_on_too(tools: Path, tmp_path: Path) -> None:
     variables = {
         "env_deploy_bundle": str(tools),
-        "env_deploy_envs_dir": str(tmp_path / "envs"),
+        # Conda's own, so that this machine's conda is told nothing.
+        "env_deploy_envs_dir": str(tmp_path / "conda/envs"),
         "env_deploy_register_conda_root": str(tmp_path / "conda"),
         "env_deploy_bytecode": False,
         "env_deploy_part_size": 4,
         "ansible_python_interpreter": sys.executable,
     }
     words = ["airgap.conda.rollout", "-i", "localhost,", "-c", "local", "-e", json.dumps(variables)]
-    store = tmp_path / "envs/.airgap/tools/incoming"
+    store = tmp_path / "conda/envs/.airgap/tools/incoming"
     killed = subprocess.Popen([str(BIN / "ansible-playbook"), *words], cwd=tmp_path, stdout=subprocess.DEVNULL)
     while killed.poll() is None and not any(path.stat().st_size >= 4 << 20 for path in store.glob("*")):
         time.sleep(0.01)

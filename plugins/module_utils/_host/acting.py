@@ -19,7 +19,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.making import m
 from ansible_collections.airgap.conda.plugins.module_utils._host.payload import Payload
 from ansible_collections.airgap.conda.plugins.module_utils._host.quarantine import rescue
 from ansible_collections.airgap.conda.plugins.module_utils._host.switching import sync
-from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError, BaseLostError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Offer
 
 
@@ -59,7 +59,11 @@ def _deploy(deployment: Deployment, offer: Offer, view: View) -> bool:
         deployment.progress.say("recording what is there")
         old = adopt(store, deployment.order.by)
     if not generation:
-        generation = _make(deployment, offer, incoming, view)
+        try:
+            generation = _make(deployment, offer, incoming, view)
+        except BaseLostError:
+            deployment.lost_base = True
+            return False
     activate(deployment, generation)
     if old and not view.plan.adopt and view.found.damage.unexpected:
         rescue(store, old.generation)

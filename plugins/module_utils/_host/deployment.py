@@ -16,7 +16,7 @@ import re
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import decoders
-from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
+from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming, held
 from ansible_collections.airgap.conda.plugins.module_utils._host.payload import Origin, Payload, Pushed, origin_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._host.registering import Registrar, scope_of
@@ -38,6 +38,8 @@ class Deployment:
         self.order = order
         self.facts = facts
         self.progress = progress
+        #: Whether a delta turned out to lack what the generation it builds on should have given.
+        self.lost_base = False
         self.store = Store(order.envs_dir, order.name)
         self.registrar = Registrar(self.store, order.register)
 
@@ -101,14 +103,24 @@ class Deployment:
             return [f"lib/{name}" for name in names if _LIBRARY.fullmatch(name)]
         return []
 
-    def awaited(self) -> dict[str, t.Any]:
-        """Return what must be sent: of which offer, from which byte on, in which encoding."""
+    def awaited(self, base: str) -> dict[str, t.Any]:
+        """Return what must be sent: of which offer, from which byte on, in which encoding.
+
+        *base*: the content id of a generation that can give what it has of the bundle, or empty.
+        """
         offer = self.offer()
         if offer is None:
             return {}
         found = decoders()
         received = Incoming(self.store, offer).received if offer.codec in found else 0
-        return {"stream": offer.stream, "offset": received, "decoders": found}
+        return {
+            "prefix": self.order.prefix,
+            "stream": offer.stream,
+            "offset": received,
+            "decoders": found,
+            "base": "" if self.lost_base else base,
+            "held": held(self.store),
+        }
 
 
 def _account(name: str) -> pwd.struct_passwd:

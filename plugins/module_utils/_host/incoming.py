@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import typing as t
@@ -14,9 +15,16 @@ import typing as t
 from ansible_collections.airgap.conda.plugins.module_utils._host.staging import write_all
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
-from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Offer
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import STREAM_NAME, Offer
 
 _CHUNK = 1 << 20
+
+
+def held(store: Store) -> dict[str, int]:
+    """Return the bytes that have arrived of each stream, by its name."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(store.path("incoming", "")) as listing:
+        return {item.name: item.stat().st_size for item in listing}
+    return {}
 
 
 class Incoming:
@@ -24,7 +32,7 @@ class Incoming:
 
     def __init__(self, store: Store, offer: Offer) -> None:
         self._offer = offer
-        self._path = store.path("incoming", offer.stream[:16])
+        self._path = store.path("incoming", offer.stream[:STREAM_NAME])
 
     @property
     def received(self) -> int:

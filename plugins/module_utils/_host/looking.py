@@ -90,6 +90,14 @@ def look(deployment: Deployment) -> View:
     )
 
 
+def base_of(deployment: Deployment, view: View) -> str:
+    """Return the content id of the live generation where it can give what it has of a bundle, else nothing."""
+    header, damage = view.found.header, view.found.damage
+    if header is None or damage.missing or damage.modified:
+        return ""
+    return header.content_id if deployment.store.file_list(header.generation) else ""
+
+
 def verify_live(deployment: Deployment, header: Header | None) -> Verified:
     """Compare what is live with its receipt, as deep as the order says."""
     if header is None:

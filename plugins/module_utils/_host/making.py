@@ -17,11 +17,12 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.bytecode import
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.payload import Payload
 from ansible_collections.airgap.conda.plugins.module_utils._host.recording import now
-from ansible_collections.airgap.conda.plugins.module_utils._host.sharing import Sharing, find_base
+from ansible_collections.airgap.conda.plugins.module_utils._host.sharing import Base, Sharing, find_base
 from ansible_collections.airgap.conda.plugins.module_utils._host.staging import Staging
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import remove_tree
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
-from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
+from ansible_collections.airgap.conda.plugins.module_utils._model.delta import lacking
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BaseLostError, DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
     EPOCH,
     GENERATION_MARKER,
@@ -88,18 +89,28 @@ def _fill(
     order, store = deployment.order, deployment.store
     staging.lay_out(entries, _mode_of(order.prefix))
     settled: set[str] = set()
-    base = find_base(store)
+    base = find_base(store, offer.base)
     if base is not None:
         deployment.progress.say(f"sharing with {base.header.generation}")
         sharing = Sharing(base, staging, order.keeping.share)
         sharing.give(entries)
         settled = sharing.give_bytecode(entries) if order.bytecode else settled
+    if offer.base:
+        _refuse_loss(base, entries, staging.given)
     if any(entry.path not in staging.given for entry in entries):
         with incoming.open(ARCHIVE_PIECE) as archive:
             staging.extract(entries, offer.carriers, offer.codec, archive, deployment.progress)
     renew_bytecode(staging, store.staging, order.prefix, entries)
     staging.renew(entries)
     return settled
+
+
+def _refuse_loss(base: Base | None, entries: t.Sequence[Entry], given: t.Container[str]) -> None:
+    """Raise C(BaseLostError) unless what *base* lacks, which a delta brings, and what it gave are all *entries*."""
+    brought = {entry.path for entry in lacking(base.entries.values(), entries)} if base else set()
+    lost = next((entry.path for entry in entries if entry.path not in brought and entry.path not in given), None)
+    if lost:
+        raise BaseLostError(f"{lost} is not here any more as the delta needs it; the whole archive is sent")
 
 
 def _mode_of(prefix: str) -> int:

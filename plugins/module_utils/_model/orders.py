@@ -41,6 +41,10 @@ FILES_PIECE = "files"
 ARCHIVE_PIECE = "archive"
 
 
+#: Characters of a stream that name it on a host.
+STREAM_NAME = 16
+
+
 def stream_of(pieces: t.Iterable[Piece]) -> str:
     """Return the name of the stream of *pieces*: one content may have been packed, and encoded, more than once."""
     return hashlib.sha256("".join(piece.sha256 for piece in pieces).encode("ascii")).hexdigest()
@@ -60,6 +64,8 @@ class Offer(t.NamedTuple):
     label: str = ""
     #: Whether the archive was made on the controller, so that no other source has it.
     derived: bool = False
+    #: Content id of the generation that gives what the archive lacks, or empty where it lacks nothing.
+    base: str = ""
 
     @property
     def stream(self) -> str:
@@ -235,4 +241,5 @@ def _offer(fields: t.Mapping[str, t.Any]) -> Offer:
         carriers=tuple(fields["carriers"]),
         label=fields["label"],
         derived=fields["derived"],
+        base=fields["base"],
     )

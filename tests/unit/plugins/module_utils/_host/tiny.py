@@ -183,6 +183,7 @@ class TinyBundle:
             "carriers": list(self.manifest.carriers),
             "label": self.manifest.label,
             "derived": False,
+            "base": "",
         }
 
 

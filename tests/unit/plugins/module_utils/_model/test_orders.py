@@ -44,6 +44,7 @@ OFFER = {
     "carriers": ["bin/activate"],
     "label": "ml-linux-64-000000000000",
     "derived": False,
+    "base": "",
 }
 
 
