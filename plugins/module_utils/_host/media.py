@@ -48,18 +48,19 @@ _PARTIAL = ".partial"
 
 README_NAME = "README.txt"
 README = """\
-This medium was written by airgap.conda (an Ansible collection that carries conda
-environments to machines without a network).
+This medium was written by airgap.conda, an Ansible collection that carries conda
+environments to machines without a network.
 
 1. Verify it, before anything on it is run. The sha256 of SHA256SUMS was shown when
    it was written; compare it with what came another way (paper, telephone):
 
+       cd WHERE-THIS-MEDIUM-IS
        sha256sum SHA256SUMS
        sha256sum -c SHA256SUMS
 
    A line that does not say OK names what is damaged: write the medium again.
 
-2. If this machine has no Ansible yet, and there is a directory start/ here:
+2. If this machine has no Ansible yet, and there is a directory start here:
 
        python3 -m venv ~/ansible
        ~/ansible/bin/pip install --no-index --find-links start ansible-core
@@ -67,7 +68,8 @@ environments to machines without a network).
 
 3. Take the bundles off the medium, verified again, into a directory dist:
 
-       ansible-playbook airgap.conda.import -e bundle_import_medium=PATH-OF-THIS-MEDIUM
+       cd
+       ~/ansible/bin/ansible-playbook airgap.conda.import -e bundle_import_medium=WHERE-THIS-MEDIUM-IS
 
 What is in parts (.001, .002, ...) is the parts one after the other: cat NAME.* > NAME
 """
