@@ -75,6 +75,11 @@ class Bundle:
         """What tells its stream of pieces from others."""
         return stream_of(piece for _kind, _path, piece in self.pieces())
 
+    @property
+    def size(self) -> int:
+        """Bytes of the whole stream."""
+        return sum(piece.size for _kind, _path, piece in self.pieces())
+
     def pieces(self) -> list[tuple[str, str, Piece]]:
         """Return (kind, path, piece) of what is sent, in the order it is sent."""
         manifest = os.path.join(self.directory, MANIFEST_NAME)

@@ -16,6 +16,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.orders import 
 from ansible_collections.airgap.conda.plugins.plugin_utils._action import AirgapAction
 from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle, Shelf, default_cache
 from ansible_collections.airgap.conda.plugins.plugin_utils._deltas import remember
+from ansible_collections.airgap.conda.plugins.plugin_utils._fleet import Fleet
 from ansible_collections.airgap.conda.plugins.plugin_utils._outcome import Outcome
 from ansible_collections.airgap.conda.plugins.plugin_utils._sending import (
     PART,
@@ -59,6 +60,21 @@ class Delivery(AirgapAction):
         Return the outcome of all executions and the result of the last one.
         """
         without_compression(self._connection)
+        host = task_vars.get("inventory_hostname", "localhost")
+        hosts = len(task_vars.get("ansible_play_hosts_all") or [host])
+        with Fleet(self._task._uuid, host, hosts) as fleet:
+            outcome, result = self._deliver(module, arguments, groups, task_vars, fleet)
+            fleet.end(failed=bool(result.get("failed")))
+        return outcome, result
+
+    def _deliver(
+        self,
+        module: str,
+        arguments: t.Callable[[], Fields],
+        groups: t.Sequence[t.Mapping[str, Bundle]],
+        task_vars: dict[str, t.Any],
+        fleet: Fleet,
+    ) -> tuple[Outcome, Fields]:
         outcome = Outcome()
         parts: list[Fields] = []
         awaited: list[Fields] = []
@@ -74,13 +90,16 @@ class Delivery(AirgapAction):
                 raise DeployError(f"the host does not take what is sent to it (at {awaited}); report this")
             awaited = result["awaited"]
             places = [row["prefix"] for row in result["environments"]]
-            wanted = [_choose(each, groups[places.index(each["prefix"])].values()) for each in awaited]
-            parts = [self._send(*each) for each in _distinct(wanted)]
+            wanted = _distinct(_choose(each, groups[places.index(each["prefix"])].values()) for each in awaited)
+            fleet.sending(sum(bundle.size - offset for bundle, offset in wanted))
+            parts = [self._send(*each, fleet) for each in wanted]
 
-    def _send(self, bundle: Bundle, offset: int) -> Fields:
+    def _send(self, bundle: Bundle, offset: int, fleet: Fleet) -> Fields:
         """Send the part of *bundle* that starts at *offset*; return what the module is told of it."""
         remote = f"{remote_path(self)}-{bundle.stream[:STREAM_NAME]}"
-        part = send_part(self, bundle, offset, remote, self._part_size())
+        size = self._part_size()
+        part = send_part(self, bundle, offset, remote, size)
+        fleet.sent(min(size, bundle.size - offset))
         self._fixup_perms2((os.path.dirname(remote), remote), execute=False)
         return part
 

@@ -20,17 +20,19 @@ from typing import NoReturn, TypeVar
 import ansible.release
 from world.process import WorldError, say
 
-from bench import builds, packing, sizes
+from bench import builds, packing, sizes, updates
 from bench.figures import Figure, table
 from bench.processes import busy
 from bench.rollouts import Rollouts
 
-PARTS = ("rollout", "second", "size", "memory", "pack")
+PARTS = ("rollout", "second", "update", "size", "memory", "pack")
+#: Only when asked for, with many hosts.
+FLEET = "fleet"
 
 #: Seconds in which all has ended.
 LIMIT = 14 * 60
 #: Seconds for the builds, for packing, for a round of rollouts, and for the sizes.
-BUILD, PACKING, ROUND, SIZES = 120, 100, 420, 300
+BUILD, PACKING, ROUND, SIZES, UPDATE, MANY = 240, 100, 420, 300, 420, 600
 
 _Result = TypeVar("_Result")
 
@@ -85,16 +87,20 @@ def _measure(agenda: Agenda, build: builds.Build, given: argparse.Namespace) -> 
     first, second, size, memory, pack = (part in given.only for part in PARTS)
     where = (given.hosts, given.storage)
     rollouts = Rollouts(build, *where, first=first, second=second)
-    packed, sized = None, None
+    packed, sized, updated, many = None, None, None, None
     if pack:
         packed = agenda.attempt("packing", PACKING, lambda: packing.measure(build))
     if first or second:
         agenda.attempt("rollouts", ROUND, rollouts.round)
+    if "update" in given.only:
+        updated = agenda.attempt("update", UPDATE, lambda: updates.measure(build, *where))
+    if FLEET in given.only:
+        many = agenda.attempt("fleet", MANY, lambda: updates.measure_fleet(build, *where))
     if size or memory:
         sized = agenda.attempt("sizes", SIZES, lambda: sizes.measure(build, *where, size=size, memory=memory))
     if rollouts.took and agenda.left > 1.3 * rollouts.took:
         agenda.attempt("rollouts again", ROUND, rollouts.round)
-    return [*rollouts.figures(), *(sized or ()), *(packed or ())]
+    return [*rollouts.figures(), *(updated or ()), *(many or ()), *(sized or ()), *(packed or ())]
 
 
 def machine(given: argparse.Namespace) -> str:
@@ -137,6 +143,6 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
 
 def _parts(text: str) -> tuple[str, ...]:
     parts = tuple(text.split(","))
-    if unknown := set(parts) - set(PARTS):
-        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: choose from {', '.join(PARTS)}")
+    if unknown := set(parts) - {*PARTS, FLEET}:
+        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: choose from {', '.join((*PARTS, FLEET))}")
     return parts
