@@ -14,7 +14,7 @@ export PYTHONPATH := tests
 SUITES := live sanity molecule units integration release lint docs
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test copy lint sanity unit units integration docs live molecule release bench bench-fleet clean
+.PHONY: help venv demo test copy lint sanity unit units integration docs live molecule release bench bench-fleet test-slow clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -46,7 +46,7 @@ lint: venv copy  ## style, types, Ansible's conventions
 	$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 	MYPYPATH=build/collections $(BIN)/mypy -p ansible_collections.airgap.conda.plugins
 	MYPYPATH=build/collections $(BIN)/mypy -p ansible_collections.airgap.conda.tests.unit
-	MYPYPATH=build/collections:tests $(BIN)/mypy tests/world tests/live tests/docs tests/release tests/cores
+	MYPYPATH=build/collections:tests $(BIN)/mypy tests/world tests/live tests/slow tests/docs tests/release tests/cores
 	$(BIN)/yamllint --strict .
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/ansible-lint --offline --strict
 
@@ -76,6 +76,10 @@ docs: venv  ## the site in build/docs/html, checked: nothing undocumented, no wa
 live: venv  ## real builds, real hosts
 	$(BIN)/python -m world.channel
 	$(BIN)/pytest -q -n 2 --dist loadfile tests/live
+
+test-slow: venv  ## environments of 100,000 files and of a file of 3 GB, with little memory; takes minutes and 20 GB of disk
+	$(BIN)/python -m world.channel
+	$(BIN)/pytest -q tests/slow
 
 release: venv $(VENV)/release/.ready  ## what makes it publishable: changelog, licences, tarball, execution environment
 	$(VENV)/release/bin/reuse lint --lines

@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._model.errors import SpecError
 from ansible_collections.airgap.conda.plugins.module_utils._model.licenses import REPORT_NAME
 from ansible_collections.airgap.conda.plugins.plugin_utils._action import AirgapAction
 from ansible_collections.airgap.conda.plugins.plugin_utils._fetch import fetch_bundle
 from ansible_collections.airgap.conda.plugins.plugin_utils._interpreter import with_builder_python
+from ansible_collections.airgap.conda.plugins.plugin_utils._specs import digest_of_spec
 
 
 class ActionModule(AirgapAction):
@@ -24,7 +23,7 @@ class ActionModule(AirgapAction):
         dist = self.caller_path(arguments.get("dist", "dist"))
         if arguments.get("spec"):
             arguments["spec"] = self.caller_path(arguments["spec"])
-            arguments["spec_sha256"] = _digest(arguments["spec"])
+            arguments["spec_sha256"] = digest_of_spec(arguments["spec"])
         if self.is_local:
             task_vars = with_builder_python(task_vars, self._task.delegate_to)
             return self.execute("bundle", {**arguments, "dist": dist}, task_vars)
@@ -39,11 +38,3 @@ class ActionModule(AirgapAction):
             "report": report,
             "changed": result["changed"] or fetched.changed,
         }
-
-
-def _digest(path: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            return hashlib.sha256(file.read()).hexdigest()
-    except OSError as error:
-        raise SpecError(f"cannot read the spec {path}: {error.strerror}") from None

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._model.errors import SpecError
 from ansible_collections.airgap.conda.plugins.plugin_utils._action import AirgapAction
 from ansible_collections.airgap.conda.plugins.plugin_utils._interpreter import with_builder_python
+from ansible_collections.airgap.conda.plugins.plugin_utils._specs import included_files, read_spec
 
 
 class ActionModule(AirgapAction):
@@ -20,23 +20,19 @@ class ActionModule(AirgapAction):
         arguments = dict(self._task.args)
         if arguments.get("spec"):
             arguments["spec"] = self.caller_path(arguments["spec"])
-            arguments["content"] = _text(arguments["spec"])
+            arguments["content"] = read_spec(arguments["spec"])
+            arguments["files"] = included_files(arguments["content"], arguments["spec"])
         if isinstance(arguments.get("channels"), list):
             arguments["channels"] = [self._channel(channel) for channel in arguments["channels"]]
         if self.is_local:
             if arguments.get("workdir"):
                 arguments["workdir"] = self.caller_path(arguments["workdir"])
+            # A name alone is looked for in PATH.
+            if "/" in (arguments.get("conda_exe") or ""):
+                arguments["conda_exe"] = self.caller_path(arguments["conda_exe"])
             task_vars = with_builder_python(task_vars, self._task.delegate_to)
         return self.execute("env", arguments, task_vars)
 
     def _channel(self, channel: str) -> str:
         is_relative = channel.startswith(("./", "../")) or channel in (".", "..")
         return self.caller_path(channel) if is_relative and self.is_local else channel
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error

@@ -102,6 +102,28 @@ options:
         type: list
         elements: str
         default: []
+  leaks:
+    description:
+      - What happens when files that would be packed name the builder.
+      - Every byte, name and link target that is packed is searched for the prefix, the package cache, the home
+        directory of who builds, and C(user@machine). A user's name alone is mostly a word, such as C(build), and homes
+        that everybody has, such as C(/root), tell nothing, so both are not looked for. Compressed files are not opened.
+      - What names the prefix does not work on hosts, so it is refused under either policy.
+    type: dict
+    version_added: 0.1.0
+    suboptions:
+      policy:
+        description:
+          - V(refuse) packs nothing and names the files. V(report) packs them and warns.
+        type: str
+        choices: [refuse, report]
+        default: refuse
+      exempt:
+        description:
+          - Paths below the prefix, or patterns, that may name the builder, the prefix too. They are packed as they are.
+        type: list
+        elements: str
+        default: []
   progress_file:
     description:
       - File to which progress is appended. Set by the action plugin.
@@ -150,6 +172,14 @@ EXAMPLES = r"""
     licenses:
       allow: [MIT, BSD-*, Apache-2.0, PSF-2.0, Python-2.0, Zlib, GPL-3.0-only WITH GCC-exception-3.1]
       exempt: [readline]
+
+- name: Pack what was compiled here with notes of where, as nothing reads them
+  airgap.conda.bundle:
+    prefix: "{{ built.prefix }}"
+    name: "{{ built.name }}"
+    leaks:
+      policy: report
+      exempt: ["*/site-packages/ours/_compiled.*.so"]
 """
 
 RETURN = r"""
@@ -207,6 +237,24 @@ report:
   returned: when the bundle is there
   type: str
   sample: /home/me/dist/my_env-linux-64-0123456789ab/licenses.txt
+leaks:
+  description: What is packed though it names the builder, with O(leaks.policy=report).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: Path below the prefix.
+      type: str
+      sample: share/ours/built-by.txt
+    names:
+      description: What it names.
+      type: str
+      sample: the home directory
+    text:
+      description: The text that was found.
+      type: str
+      sample: /home/me
 actions:
   description: What was done, or in check mode would be, in sentences.
   returned: success
@@ -222,9 +270,16 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.airgap.conda.plugins.module_utils._builder.bundles import (
     Bundled,
+    Policy,
     Target,
     make_bundle,
     plan_bundle,
+)
+from ansible_collections.airgap.conda.plugins.module_utils._builder.leaks import (
+    POLICIES,
+    REFUSE,
+    parse_leak_rules,
+    told,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
@@ -242,16 +297,17 @@ for library in ("conda_pack", "zstandard"):
 def run(module: AnsibleModule) -> Bundled:
     """Pack, or in check mode say what packing would give."""
     target = Target(*(module.params[name] for name in ("prefix", "name", "platform", "dist")))
-    rules = parse_rules(module.params["licenses"])
+    policy = Policy(parse_rules(module.params["licenses"]), parse_leak_rules(module.params["leaks"]))
     with Progress(module.params["progress_file"]) as progress:
         if module.check_mode:
-            return plan_bundle(target, progress, rules)
-        return make_bundle(target, module.params["spec_sha256"], progress, rules)
+            return plan_bundle(target, progress, policy)
+        return make_bundle(target, module.params["spec_sha256"], progress, policy)
 
 
 def result(bundled: Bundled) -> dict[str, t.Any]:
     """Return what the user gets to know."""
     facts: dict[str, t.Any] = {"changed": bundled.changed, "bundle": bundled.directory, "content_id": "", "actions": []}
+    facts["leaks"] = [{"path": path, "names": what, "text": text} for path, (what, text, _breaks) in bundled.leaks]
     if bundled.changed:
         facts["actions"] = [f"pack {bundled.directory or 'the environment once it is made'}"]
     if bundled.manifest:
@@ -265,6 +321,7 @@ def result(bundled: Bundled) -> dict[str, t.Any]:
 def main() -> None:
     strings = {"type": "list", "elements": "str", "default": []}
     licenses = {"allow": strings, "deny": strings, "allow_unknown": {"type": "bool"}, "exempt": strings}
+    leaks = {"policy": {"type": "str", "choices": list(POLICIES), "default": REFUSE}, "exempt": strings}
     module = AnsibleModule(
         argument_spec={
             "prefix": {"type": "path", "required": True},
@@ -274,6 +331,7 @@ def main() -> None:
             "spec": {"type": "path"},
             "spec_sha256": {"type": "str", "default": ""},
             "licenses": {"type": "dict", "options": licenses},
+            "leaks": {"type": "dict", "options": leaks},
             "progress_file": {"type": "path"},
         },
         supports_check_mode=True,
@@ -281,7 +339,10 @@ def main() -> None:
     if MISSING:
         module.fail_json(msg=missing_required_lib(MISSING), exception=MISSING_TRACEBACK)
     try:
-        module.exit_json(**result(run(module)))
+        bundled = run(module)
+        if bundled.leaks:
+            module.warn(told(bundled.leaks))
+        module.exit_json(**result(bundled))
     except AirgapError as error:
         module.fail_json(msg=str(error))
 

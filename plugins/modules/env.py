@@ -12,10 +12,11 @@ module: env
 short_description: Environment from an environment.yml, in a private build prefix
 description:
   - Solves an C(environment.yml) and installs it on the builder, with conda packages by an embedded solver and
-    the C(pip) section by the environment's own pip. No conda is needed.
+    the C(pip) section by the environment's own pip. No conda is needed; one that is there can be used.
   - The environment lives at a prefix of its own under O(workdir), for M(airgap.conda.bundle) to pack.
     It is made again in a new prefix when an input changes, so nothing of the old one stays.
-  - An unchanged input means an unchanged environment, without another solve. Newer packages in a channel are no input.
+  - An unchanged input means an unchanged environment, without another solve. Newer packages in a channel are no input;
+    the content of files that the spec includes or names by path is one.
 version_added: 0.1.0
 author:
   - Contributors to the airgap.conda project (@airgap-conda)
@@ -43,23 +44,29 @@ attributes:
   async:
     support: none
 requirements:
-  - py-rattler >= 0.28.0
+  - py-rattler >= 0.28.0, for O(backend=rattler)
   - PyYAML >= 6.0
   - Python >= 3.10
 options:
   spec:
     description:
-      - Path of the C(environment.yml) on the controller.
+      - Path of the C(environment.yml), or of an explicit list (C(@EXPLICIT)), on the controller.
         A relative path starts at the directory in which Ansible was started.
       - The keys C(name), C(channels), C(dependencies) and C(variables) are used, C(prefix) is ignored.
-      - Relative paths of channels and pip requirements inside the file start at its directory, when that is on the
-        builder.
+        What may be in it is described in R(a guide, ansible_collections.airgap.conda.docsite.specs).
+      - Files that its C(pip) section includes with C(-r) and C(-c) are on the controller too.
+        Channels, packages, wheels and source trees that it names by path are on the builder; relative paths start at
+        the directory of O(spec), when that is on the builder, else at the home directory.
       - Required with O(state=present).
     type: str
   content:
     description:
       - The text of O(spec). Set by the action plugin.
     type: str
+  files:
+    description:
+      - The texts of the files that the C(pip) section of O(spec) includes, by path. Set by the action plugin.
+    type: dict
   state:
     description:
       - V(present) makes the environment what O(spec) says.
@@ -85,10 +92,20 @@ options:
     type: str
   backend:
     description:
-      - What solves and installs. V(rattler) is embedded.
+      - What solves and installs. V(rattler) is embedded; V(conda), V(mamba) and V(micromamba) are programs on the
+        builder, of the user's own installation. The same packages make the same environment, whichever installed them.
+      - V(auto) is the program that O(conda_exe) names. Without that it is V(rattler), or, where the library
+        py-rattler is not installed, the first of V(conda), V(mamba) and V(micromamba) that is there.
+      - The user's configuration of conda is read for all of them.
     type: str
-    choices: [rattler]
-    default: rattler
+    choices: [auto, rattler, conda, mamba, micromamba]
+    default: auto
+  conda_exe:
+    description:
+      - The executable on the builder of V(conda), V(mamba) or V(micromamba). With O(backend=auto) its name tells which
+        of them it is.
+      - The default is C(CONDA_EXE) or C(MAMBA_EXE) of the builder's environment, else the one in C(PATH).
+    type: path
   workdir:
     description:
       - Directory on the builder of build environments and of the package cache, on one file system.
@@ -162,6 +179,11 @@ platform:
   returned: success
   type: str
   sample: linux-64
+backend:
+  description: What solves and installs, or would.
+  returned: with O(state=present)
+  type: str
+  sample: rattler
 packages:
   description: What is in the environment, or would be in check mode.
   returned: success
@@ -200,11 +222,12 @@ actions:
   sample: ["make the build environment: its inputs changed", "pandas 1.5.2 → 1.5.3"]
 """
 
+import json
 import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.airgap.conda.plugins.module_utils._builder import build, libraries
+from ansible_collections.airgap.conda.plugins.module_utils._builder import backends, build, condarc, libraries
 from ansible_collections.airgap.conda.plugins.module_utils._builder.environments import BuildEnvironment
 from ansible_collections.airgap.conda.plugins.module_utils._builder.request import (
     default_workdir,
@@ -220,11 +243,13 @@ def argument_spec() -> dict[str, t.Any]:
     return {
         "spec": {"type": "str"},
         "content": {"type": "str", "no_log": True},
+        "files": {"type": "dict", "no_log": False},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "name": {"type": "str"},
         "channels": {"type": "list", "elements": "str"},
         "platform": {"type": "str"},
-        "backend": {"type": "str", "choices": ["rattler"], "default": "rattler"},
+        "backend": {"type": "str", "choices": list(backends.CHOICES), "default": "auto"},
+        "conda_exe": {"type": "path"},
         "workdir": {"type": "path"},
         "virtual_packages": {"type": "dict", "default": {}},
         "pip_args": {"type": "list", "elements": "str", "default": []},
@@ -233,13 +258,18 @@ def argument_spec() -> dict[str, t.Any]:
 
 
 def present(module: AnsibleModule, progress: Progress) -> dict[str, t.Any]:
-    wanted, warnings = request(module.params)
+    settings = condarc.read(os.environ)
+    hide_credentials(module, json.dumps(settings, default=str))
+    backend = backends.chosen(module.params["backend"], module.params["conda_exe"], os.environ, settings)
+    if backend.kind == backends.RATTLER:
+        need(module, libraries.EMBEDDED)
+    wanted, warnings = request(module.params, backend.kind, settings)
     for warning in warnings:
         module.warn(mask(warning))
     environment = BuildEnvironment(workdir(module), wanted.name, wanted.platform)
     act = build.predict if module.check_mode else build.build
-    outcome = act(wanted, environment, progress)
-    return {"name": wanted.name, "platform": wanted.platform, **outcome.to_json()}
+    outcome = act(wanted, environment, backend, progress)
+    return {"name": wanted.name, "platform": wanted.platform, "backend": backend.kind, **outcome.to_json()}
 
 
 def absent(module: AnsibleModule) -> dict[str, t.Any]:
@@ -253,9 +283,14 @@ def workdir(module: AnsibleModule) -> str:
     return os.path.abspath(module.params["workdir"] or default_workdir(os.environ))
 
 
-def hide_credentials(module: AnsibleModule) -> None:
-    """Keep what the channels' addresses hold out of everything that Ansible prints or registers."""
-    texts = [module.params["content"] or "", *(module.params["channels"] or ()), *module.params["pip_args"]]
+def need(module: AnsibleModule, library: tuple[str, str]) -> None:
+    complaint = libraries.complaint([library])
+    if complaint:
+        module.fail_json(msg=complaint)
+
+
+def hide_credentials(module: AnsibleModule, *texts: str) -> None:
+    """Keep what addresses in *texts* hold out of everything that Ansible prints or registers."""
     module.no_log_values.update(*map(credentials, texts))
 
 
@@ -264,11 +299,13 @@ def main() -> None:
         argument_spec=argument_spec(),
         required_if=[("state", "present", ("spec", "content"))],
         supports_check_mode=True,
+        # It would log the arguments before their credentials are known.
+        no_log=True,
     )
-    hide_credentials(module)
-    complaint = libraries.complaint()
-    if complaint:
-        module.fail_json(msg=complaint)
+    files = (module.params["files"] or {}).values()
+    texts = (module.params["content"] or "", *files, *(module.params["channels"] or ()), *module.params["pip_args"])
+    hide_credentials(module, *texts)
+    need(module, libraries.ALWAYS)
     # What is installed is for everybody to read, whoever builds.
     os.umask(0o022)
     try:

@@ -93,6 +93,43 @@ options:
           - Compile Python bytecode while staging, so that no start of a user without write permission pays for it.
         type: bool
         default: true
+      keep:
+        description:
+          - How many generations are kept, the live one included. Older ones are removed after the health check of a new
+            one went well, those last that were live last. Files that did not change are stored once.
+          - One that failed its health check is kept like the others until the next one that does not.
+        type: int
+        default: 2
+      collect_used:
+        description:
+          - Remove older generations from which processes run as well. Else they stay until a run finds them unused.
+        type: bool
+        default: false
+      share:
+        description:
+          - How a new generation gets the files that did not change. V(auto) shares their blocks where the file system
+            can (reflinks), else their inodes (hard links), else copies them. V(hardlink) never tries the first, V(copy)
+            neither.
+          - Who writes to a file in place writes to all its hard links. So files that people edit are copied in any
+            case, and what is not as it was deployed is never taken.
+        type: str
+        choices: [auto, hardlink, copy]
+        default: auto
+      on_unexpected:
+        description:
+          - What becomes of files below the prefix that no bundle brought, when the environment has to be replaced or
+            removed. With V(fail) that is refused, naming who brought them; with V(keep) they are moved aside to
+            C(<envs_dir>/.airgap/<name>/quarantine). Bytecode and empty directories do not count.
+        type: str
+        choices: [fail, keep]
+        default: fail
+      adopt:
+        description:
+          - Keep an environment that this module did not deploy as generation zero, to which there is a way back. Else
+            it is left as it is, and the deployment refused.
+          - Generation zero is neither counted nor removed.
+        type: bool
+        default: false
       health:
         description:
           - What must work in a new generation. Without it, the environment's Python must start.
@@ -344,6 +381,11 @@ def argument_spec() -> dict[str, t.Any]:
         "group": {"type": "str"},
         "verify": {"type": "str", "choices": ["receipt", "quick", "full"], "default": "quick"},
         "bytecode": {"type": "bool", "default": True},
+        "keep": {"type": "int", "default": 2},
+        "collect_used": {"type": "bool", "default": False},
+        "share": {"type": "str", "choices": ["auto", "hardlink", "copy"], "default": "auto"},
+        "on_unexpected": {"type": "str", "choices": ["fail", "keep"], "default": "fail"},
+        "adopt": {"type": "bool", "default": False},
         "health": {"type": "dict", "options": health},
         "register": {"type": "dict", "options": register},
         "source": {"type": "dict", "options": source},

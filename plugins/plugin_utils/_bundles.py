@@ -20,6 +20,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_director
     read_manifest,
     verify_piece,
 )
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import MANIFEST_NAME, Manifest, Piece
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
     ARCHIVE_PIECE,
@@ -150,6 +151,16 @@ class Shelf:
                 check_size(directory, piece)
             self._bundles[directory] = bundle
         return self._bundles[directory]
+
+    def by_platform(self, given: str | dict[str, str], caller_path: t.Callable[[str], str]) -> dict[str, Bundle]:
+        """Return the bundles *given* for an environment: one directory, or one for each platform."""
+        paths = given if isinstance(given, dict) else {"": given}
+        found = {platform: self.bundle(caller_path(path)) for platform, path in paths.items()}
+        for platform, bundle in found.items():
+            actual = bundle.manifest.needs.platform
+            if platform and platform != actual:
+                raise DeployError(f"{bundle.directory} is for {actual}, and named as the bundle for {platform}")
+        return {bundle.manifest.needs.platform: bundle for bundle in found.values()}
 
 
 def _stat_of(path: str) -> str:

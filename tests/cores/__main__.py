@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_argument("versions", nargs="*", metavar="CORE", help="2.18, 2.19, 2.21; default: what the suite needs")
     parser.add_argument("--only", default="", help="further arguments of ansible-test, such as '--test pylint'")
     given = parser.parse_args()
-    versions = given.versions or ([core.version for core in CORES] if given.suite == "sanity" else [ONE_CORE])
+    versions = given.versions or ([ONE_CORE] if given.suite == "units" else [core.version for core in CORES])
     failed = [core for core in map(_core, versions) if not _check(core, given.suite, given.only.split())]
     only = f" ONLY='{given.only}'" if given.only else ""
     for core in failed:
@@ -79,7 +79,8 @@ def _runs(suite: str, core: Core, pythons: dict[str, Path], only: list[str]) -> 
     if suite == "sanity":
         return [[f"--target-python={version}@{pythons[version]}" for version in core.hosts]]
     if suite == "integration":
-        return [["--controller=origin:python=default", f"--target=controller:python={HOSTS[0]}@{pythons[HOSTS[0]]}"]]
+        oldest = core.hosts[0]
+        return [["--controller=origin:python=default", f"--target=controller:python={oldest}@{pythons[oldest]}"]]
     if only:
         return [[]]
     hosts = [f"--target-python=venv/{version}" for version in HOSTS]

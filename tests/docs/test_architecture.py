@@ -21,13 +21,20 @@ ALLOWED = {
     "module_utils/_model": (MODEL,),
     "module_utils/_host": (MODEL, HOST),
     "module_utils/_builder": (MODEL, HOST, BUILDER),
-    # The controller makes deltas as the builder does.
-    "plugin_utils": (MODEL, HOST, BUILDER, "plugin_utils"),
+    # The spec is read on the controller too, for the files that it includes; and deltas are made there.
+    "plugin_utils": (
+        MODEL,
+        HOST,
+        "plugin_utils",
+        f"{BUILDER}.spec_file",
+        f"{BUILDER}.requirements",
+        f"{BUILDER}.deltas",
+    ),
     "action": (MODEL, HOST, "plugin_utils"),
     "modules": (MODEL, HOST, BUILDER),
 }
 #: Runs on hosts, where there is nothing but the standard library.
-HOST_MODULES = ("env_deploy",)
+HOST_MODULES = ("bundle_info", "env_deploy", "env_drift_info")
 
 
 def imports(path: Path) -> set[str]:

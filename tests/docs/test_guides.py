@@ -34,7 +34,7 @@ def named(path: Path) -> str:
 def test_variables_and_names_are_there(path: Path) -> None:
     text = path.read_text()
     # A name that is cut off, as in env_deploy_register_*, is none.
-    found = set(re.findall(r"\benv_(?:build|deploy)_[a-z][a-z_]*[a-z]\b(?!_?\*)", text))
+    found = set(re.findall(r"\benv_(?:build|deploy|drift)_[a-z][a-z_]*[a-z]\b(?!_?\*)", text))
     assert found <= VARIABLES, found - VARIABLES
     called = set(re.findall(r"\bairgap\.conda\.([a-z_]+)\b(?=[ `'\"\n#>,])", text)) - ELSEWHERE
     assert called <= NAMES, called - NAMES

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from world import bundles
 from world import channel as test_channel
+from world.builder import Builder
 from world.controller import Controller
 from world.fleet import Fleet, HostSpec
 
@@ -64,3 +65,11 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 def controller(fleet: Fleet, tmp_path: Path) -> Controller:
     """Someone with an empty directory and the inventory of the fleet."""
     return Controller(fleet, tmp_path)
+
+
+@pytest.fixture
+def builder(tmp_path: Path, channel: str) -> Builder:
+    """Someone in an empty directory with an environment.yml."""
+    found = Builder(tmp_path, channel)
+    found.write()
+    return found

@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import http.server
 import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 import typing as t
@@ -21,84 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 import conda_pack
 import pytest
-from world import channel as test_channel
-
-SPEC = """\
-name: demo
-channels: [{channel}]
-dependencies:
-  - python=3.11
-  - pandas=1.5.2
-  - pip
-  - pip:
-      - attrs==23.1.0
-variables:
-  DEMO: "yes"
-"""
-
-
-@pytest.fixture(scope="session")
-def channel() -> str:
-    return test_channel.ensure()
-
-
-@dataclasses.dataclass
-class Builder:
-    """A person on a builder, in an empty directory."""
-
-    home: Path
-    channel: str
-
-    @property
-    def workdir(self) -> Path:
-        return self.home / "cache" / "airgap-conda" / "build"
-
-    @property
-    def directory(self) -> Path:
-        return self.workdir / "demo-linux-64"
-
-    def write(self, text: str = SPEC) -> None:
-        (self.home / "environment.yml").write_text(text.format(channel=self.channel))
-
-    def start(self, *options: str, **arguments: t.Any) -> subprocess.Popen[str]:
-        given = {"spec": "environment.yml", **arguments}
-        environ = {
-            **os.environ,
-            "XDG_CACHE_HOME": str(self.home / "cache"),
-            "ANSIBLE_LOCAL_TEMP": str(self.home / "local"),
-            "ANSIBLE_REMOTE_TEMP": str(self.home / "remote"),
-            "PIP_TARGET": str(self.home / "elsewhere"),
-            "PYTHONHOME": "",
-        }
-        ansible = Path(sys.executable).with_name("ansible")
-        return subprocess.Popen(
-            [ansible, "localhost", "-o", "-m", "airgap.conda.env", "-a", json.dumps(given), *options],
-            cwd=self.home,
-            env=environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    def run(self, *options: str, **arguments: t.Any) -> dict[str, t.Any]:
-        """Return the module's result."""
-        with self.start(*options, **arguments) as process:
-            output, errors = process.communicate(timeout=120)
-        line = next((line for line in output.splitlines() if "=> {" in line), None)
-        assert line, f"{output}\n{errors}"
-        result: dict[str, t.Any] = json.loads(line.partition("=> ")[2])
-        return result
-
-    def prefixes(self) -> list[str]:
-        return sorted(path.name for path in self.directory.iterdir() if path.is_dir())
-
-
-@pytest.fixture
-def builder(tmp_path: Path, channel: str) -> Builder:
-    found = Builder(tmp_path, channel)
-    found.write()
-    return found
+from world.builder import SPEC, Builder
 
 
 def test_the_life_of_a_build_environment(builder: Builder) -> None:

@@ -10,12 +10,13 @@ import subprocess
 import typing as t
 from collections.abc import Iterator
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from world import ansible, pages, wheels
+from world import ansible, backends, pages, wheels
 from world.ansible import Play
-from world.mirror import Mirror, mirror
+from world.mirror import Demands, Mirror, mirror
 
 SECRET = "s3cret-of-the-site"
 SPEC = """\
@@ -38,7 +39,7 @@ def site(channel: str, tmp_path: Path) -> Iterator[Mirror]:
     (index / wheel.name).symlink_to(wheel)
     trees = {"conda-forge": Path(unquote(urlsplit(channel).path)), "simple": index.parent}
     (tmp_path / "environment.yml").write_text(SPEC)
-    with mirror(tmp_path, trees, f"ann:{SECRET}") as started:
+    with mirror(tmp_path, trees, Demands(login=f"ann:{SECRET}")) as started:
         yield started
 
 
@@ -69,33 +70,118 @@ def test_the_play_of_the_guide_builds_through_the_proxy(site: Mirror, tmp_path: 
     assert written.stdout == ""
 
 
-#: Other places in which people keep a login, by file below the home directory.
-ELSEWHERE: dict[str, t.Any] = {
-    ".netrc": f"machine mirror.example.com login ann password {SECRET}\n",
-    ".rattler/credentials.json": json.dumps(
-        {"mirror.example.com": {"BasicHTTP": {"username": "ann", "password": SECRET}}}
+class Way(t.NamedTuple):
+    """How a user has told builders to reach the channel, and what the site demands of them."""
+
+    demands: Demands
+    channels: list[str] | None = None
+    condarc: t.Mapping[str, t.Any] = MappingProxyType({})
+    netrc: str = ""
+    variables: t.Mapping[str, str] = MappingProxyType({})
+    #: Whether the proxy and the authorities are named in the .condarc, else in the environment.
+    configured: bool = True
+    #: By whom alone it can be reached so.
+    only: str = ""
+
+
+ADDRESS = "https://mirror.example.com/conda-forge"
+LOGIN, TOKEN = Demands(login=f"ann:{SECRET}"), Demands(token=SECRET)
+NETRC = f"machine mirror.example.com login ann password {SECRET}\n"
+WITH_LOGIN = f"https://ann:{SECRET}@mirror.example.com"
+
+WAYS = {
+    "login in the address": Way(LOGIN, [f"{WITH_LOGIN}/conda-forge"]),
+    "token in the address": Way(TOKEN, [f"https://mirror.example.com/t/{SECRET}/conda-forge"]),
+    "login in .netrc": Way(LOGIN, [ADDRESS], netrc=NETRC),
+    "login in .netrc, all else in the environment": Way(LOGIN, [ADDRESS], netrc=NETRC, configured=False),
+    "channel_alias": Way(LOGIN, condarc={"channel_alias": WITH_LOGIN}),
+    "custom_channels": Way(
+        TOKEN, condarc={"custom_channels": {"conda-forge": f"https://mirror.example.com/t/{SECRET}"}}
     ),
-    ".condarc": f"channel_alias: https://ann:{SECRET}@mirror.example.com\n",
+    "custom_channels with a variable": Way(
+        LOGIN,
+        condarc={"custom_channels": {"conda-forge": "https://ann:${SITE_PASSWORD}@mirror.example.com"}},
+        variables={"SITE_PASSWORD": SECRET},
+    ),
+    "custom_multichannels": Way(
+        LOGIN, ["ours"], condarc={"custom_multichannels": {"ours": [f"{WITH_LOGIN}/conda-forge"]}}
+    ),
+    "default_channels": Way(LOGIN, ["defaults"], condarc={"default_channels": [f"{WITH_LOGIN}/conda-forge"]}),
+    "channels": Way(LOGIN, [], condarc={"channels": [f"{WITH_LOGIN}/conda-forge"]}),
+    "mirrored_channels": Way(
+        LOGIN, condarc={"mirrored_channels": {"conda-forge": [ADDRESS]}}, netrc=NETRC, only="rattler"
+    ),
+    "a client certificate": Way(
+        Demands(certificate=True), [ADDRESS], condarc={"client_ssl_cert": "{site}/client.pem"}, only="conda"
+    ),
 }
 
 
-def test_logins_that_are_kept_elsewhere_are_not_read(site: Mirror, tmp_path: Path) -> None:
-    for name, text in ELSEWHERE.items():
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-        path.chmod(0o600)
-    (tmp_path / "environment.yml").write_text("name: my_env\ndependencies: [bzip2]\n")
-    words = {"spec": "environment.yml", "channels": ["https://mirror.example.com/conda-forge"]}
-    command = [str(ansible.BIN / "ansible"), "localhost", "-m", "airgap.conda.env", "-a", json.dumps(words), "--check"]
-    done = ansible.run(command, cwd=tmp_path, home=tmp_path, environment=site.environment)
-    assert done.rc != 0 and "401 Unauthorized" in done.output and "cannot be read" in done.output, done.output
+@pytest.mark.parametrize(
+    ("way", "backend"),
+    [(way, backend) for way, how in WAYS.items() for backend in backends.TESTED if how.only in ("", backend)],
+)
+def test_what_the_user_configured_for_conda_opens_the_mirror(
+    way: str, backend: str, channel: str, tmp_path: Path
+) -> None:
+    how, home, place = WAYS[way], tmp_path / "home", tmp_path / "site"
+    home.mkdir()
+    place.mkdir()
+    wanted = ["conda-forge"] if how.channels is None else how.channels
+    dependencies = [f"conda-forge::{name}" if how.channels is None else name for name in ("bzip2", "libffi")]
+    spec = {"name": "demo", "channels": wanted, "dependencies": dependencies}
+    (home / "environment.yml").write_text(json.dumps(spec))
+    (home / ".netrc").write_text(how.netrc)
+    (home / ".netrc").chmod(0o600)
+    with mirror(place, {"conda-forge": Path(unquote(urlsplit(channel).path))}, how.demands) as site:
+        condarc = json.loads(json.dumps(dict(how.condarc)).replace("{site}", str(place)))
+        # This machine's own would win over those of the site.
+        given = {"REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": "", **how.variables}
+        if how.configured:
+            condarc.update(proxy_servers={"https": site.proxy}, ssl_verify=str(site.authority))
+        else:
+            authorities = {"REQUESTS_CA_BUNDLE": str(site.authority), "SSL_CERT_FILE": "", "SSL_CERT_DIR": ""}
+            given.update(authorities, HTTPS_PROXY=site.proxy)
+        (home / ".condarc").write_text(json.dumps(condarc))
+        arguments = {"spec": "environment.yml", **backends.options(backend)}
+        built = backends.module("env", arguments, home, environment=given)
+    assert built.get("changed"), built
+    assert set(site.connected) == {"mirror.example.com:443"}
+    address = "conda-forge" if how.only == "rattler" else ADDRESS
+    assert {package["channel"] for package in built["packages"]} == {address}
+    for name in (".netrc", ".condarc", "environment.yml"):
+        (home / name).unlink()
+    assert SECRET not in built["shown"]
+    written = subprocess.run(["grep", "-rl", SECRET, home], stdout=subprocess.PIPE, text=True, check=False)
+    assert written.stdout == ""
 
 
-def test_the_bundle_of_authorities_for_requests_is_not_read_for_channels(site: Mirror, tmp_path: Path) -> None:
-    (tmp_path / "environment.yml").write_text("name: my_env\ndependencies: [bzip2]\n")
-    words = {"spec": "environment.yml", "channels": [f"https://ann:{SECRET}@mirror.example.com/conda-forge"]}
-    command = [str(ansible.BIN / "ansible"), "localhost", "-m", "airgap.conda.env", "-a", json.dumps(words), "--check"]
-    variables = {"HTTPS_PROXY": site.proxy, "REQUESTS_CA_BUNDLE": str(site.authority)}
-    done = ansible.run(command, cwd=tmp_path, home=tmp_path, environment=variables)
-    assert done.rc != 0 and "UnknownIssuer" in done.output and SECRET not in done.output, done.output
+def test_a_client_certificate_is_refused_by_the_embedded_solver(tmp_path: Path) -> None:
+    (tmp_path / "environment.yml").write_text(f"name: my_env\nchannels: [{ADDRESS}]\ndependencies: [bzip2]\n")
+    (tmp_path / ".condarc").write_text("client_ssl_cert: /me.pem\n")
+    refused = backends.module("env", {"spec": "environment.yml"}, tmp_path)
+    assert "a client_ssl_cert, which the embedded solver does not present" in refused["msg"]
+
+
+@pytest.mark.parametrize("backend", backends.TESTED)
+def test_a_channel_that_the_user_denies_is_not_read(backend: str, tmp_path: Path) -> None:
+    (tmp_path / "environment.yml").write_text("name: my_env\nchannels: [defaults]\ndependencies: [bzip2]\n")
+    (tmp_path / ".condarc").write_text("denylist_channels: [defaults]\n")
+    refused = backends.module("env", {"spec": "environment.yml", **backends.options(backend)}, tmp_path)
+    assert "does not allow the channel https://repo.anaconda.com/pkgs/main" in refused["msg"]
+
+
+def test_pip_reads_the_users_configuration(site: Mirror, tmp_path: Path, channel: str) -> None:
+    """pip.conf, with an index, a proxy and authorities of its own."""
+    (tmp_path / ".config/pip").mkdir(parents=True)
+    index = f"https://ann:{SECRET}@mirror.example.com/simple"
+    settings = {"index-url": index, "proxy": site.proxy, "cert": str(site.authority), "user": "yes"}
+    lines = [f"{name} = {value}" for name, value in settings.items()]
+    (tmp_path / ".config/pip/pip.conf").write_text("\n".join(["[global]", *lines, ""]))
+    plain = SPEC.replace("conda-forge::", "").replace("[conda-forge]", f"[{channel}]")
+    (tmp_path / "environment.yml").write_text(plain)
+    others = dict.fromkeys(("PIP_CERT", "PIP_INDEX_URL", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTPS_PROXY"), "")
+    built = backends.module("env", {"spec": "environment.yml"}, tmp_path, environment=others)
+    assert ("attrs", "23.1.0") in {(each["name"], each["version"]) for each in built["packages"]}, built
+    assert set(site.connected) == {"mirror.example.com:443"}
+    assert SECRET not in built["shown"]

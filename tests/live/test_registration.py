@@ -59,8 +59,8 @@ def test_conda_shells_and_users_know_it_until_it_is_removed(host: Host, controll
         "plain",
     ]
     assert host.run("/usr/local/bin/python3.11 -c 'import six, sys; print(sys.prefix)'").stdout.strip() == PREFIX
-    login = host.run("bash -lc 'echo $CONDA_PREFIX; command -v python'").stdout
-    assert login.split() == [PREFIX, f"{PREFIX}/bin/python"]
+    login = host.run("bash -lc 'echo $CONDA_PREFIX; command -v python; echo $TOOLS_SAY'").stdout
+    assert login.splitlines() == [PREFIX, f"{PREFIX}/bin/python", "it's $HOME"]
     refused = host.run(f"{PREFIX}/bin/pip install --no-index x", check=False)
     assert "externally-managed-environment" in refused.stderr
     assert "airgap.conda" in host.run(f"cat {PREFIX}/conda-meta/frozen").stdout
@@ -82,10 +82,10 @@ def test_jupyter_starts_it_by_its_kernel(host: Host, controller: Controller, not
     code = """
 from jupyter_client.manager import start_new_kernel
 manager, client = start_new_kernel(kernel_name="airgap-notebooks", startup_timeout=60)
-client.execute_interactive("import sys; print(sys.executable)", timeout=60)
+client.execute_interactive("import os, sys; print(sys.executable, os.environ[\\"NOTEBOOKS_SAY\\"])", timeout=60)
 manager.shutdown_kernel(now=True)
 """
-    assert host.run(f"{python} -c '{code}'").stdout.strip() == python
+    assert host.run(f"{python} -c '{code}'").stdout.strip() == f"{python} costs $5"
     assert controller.rollout(notebooks, *wanted).changed == 0
     assert controller.rollout(notebooks).changed == 1
     assert host.run("ls /usr/local/share/jupyter/kernels").stdout == ""

@@ -46,7 +46,19 @@ dependencies:
   - python=3.11
   - six
   - pip
+variables:
+  TOOLS_SAY: "it's $HOME"
 """
+
+#: Two of the same name that are quick to deploy: no Python is in them.
+SMALL = """\
+name: small
+channels: [conda-forge]
+dependencies:
+  - ncurses
+  - libffi
+"""
+SMALL_EARLIER = SMALL.replace("libffi", "bzip2")
 
 #: One that Jupyter can start.
 NOTEBOOKS = """\
@@ -57,6 +69,8 @@ dependencies:
   - pip
   - pip:
       - ipykernel==6.29.5
+variables:
+  NOTEBOOKS_SAY: costs $5
 """
 
 _NAMED = {"example": EXAMPLE, "earlier": EARLIER, "tools": TOOLS}

@@ -15,14 +15,14 @@ from pathlib import Path
 
 from rattler.index import index_fs
 
-from . import cache, cpython, debian, recipes, sysroot, wheels
+from . import cache, cpython, debian, hard, recipes, sysroot, wheels
 from .conda_package import Package, write
 from .process import WorldError, say
 from .recipes import Wheel
 from .sysroot import Sysroot
 
 # What decides the bytes of the packages.
-CODE = ("channel.py", "conda_package.py", "cpython.py", "recipes.py", "sysroot.py", "wheels.py")
+CODE = ("channel.py", "conda_package.py", "cpython.py", "hard.py", "recipes.py", "sysroot.py", "wheels.py")
 
 PYTHON_ABI = Package("python_abi", "3.11", "BSD-3-Clause", ("python 3.11.*",), build="0_cp311")
 
@@ -75,6 +75,10 @@ def _write_independent(system: Sysroot, channel: Path) -> None:
     for wheel in recipes.WHEELS:
         if wheel.noarch:
             _convert(wheel, channel)
+    for other in hard.PACKAGES:
+        if not other.compiled:
+            other.fill(_emptied(channel / "work"))
+            write(other.package, channel / "work", channel)
 
 
 def _write_compiled(system: Sysroot, python: Path, channel: Path) -> None:
@@ -86,6 +90,11 @@ def _write_compiled(system: Sysroot, python: Path, channel: Path) -> None:
     for wheel in recipes.WHEELS:
         if not wheel.noarch:
             _convert(wheel, channel, python / "bin/python3.11", system.libraries)
+    for other in hard.PACKAGES:
+        if other.compiled:
+            other.fill(_emptied(channel / "work"))
+            wheels.compile_sources(python / "bin/python3.11", system.libraries, channel / "work")
+            write(other.package, channel / "work", channel)
     shutil.rmtree(channel / "work")
 
 

@@ -39,6 +39,8 @@ class Package:
     noarch: bool = False
     entry_points: tuple[str, ...] = ()
     inputs: object = field(default=None, compare=False)
+    #: Of packages for one platform.
+    platform: str = SUBDIR
 
     @property
     def build_string(self) -> str:
@@ -49,7 +51,7 @@ class Package:
 
     @property
     def subdir(self) -> str:
-        return "noarch" if self.noarch else SUBDIR
+        return "noarch" if self.noarch else self.platform
 
     def _flavour(self) -> str:
         if self.noarch:
@@ -58,6 +60,7 @@ class Package:
 
     def index(self) -> dict[str, object]:
         kind = {"noarch": "python"} if self.noarch else {"arch": "x86_64"}
+        system = self.platform.partition("-")[0]
         return {
             **kind,
             "build": self.build_string,
@@ -66,7 +69,7 @@ class Package:
             "depends": list(self.depends),
             "license": self.license,
             "name": self.name,
-            "platform": None if self.noarch else "linux",
+            "platform": None if self.noarch else system,
             "subdir": self.subdir,
             "timestamp": MTIME * 1000,
             "version": self.version,
@@ -106,8 +109,8 @@ def _files(tree: Path) -> list[str]:
 
 def _path_entry(tree: Path, path: str) -> dict[str, object]:
     source = tree / path
-    # a link is described by what it leads to
-    content = source.read_bytes()
+    # a link is described by what it leads to, where that is a file of the package
+    content = source.read_bytes() if source.is_file() and _leads_inside(tree, source) else b""
     entry: dict[str, object] = {
         "_path": path,
         "path_type": "softlink" if source.is_symlink() else "hardlink",
@@ -119,6 +122,10 @@ def _path_entry(tree: Path, path: str) -> dict[str, object]:
     return entry
 
 
+def _leads_inside(tree: Path, source: Path) -> bool:
+    return source.resolve().is_relative_to(tree.resolve())
+
+
 def _holds_prefix(source: Path, content: bytes) -> bool:
     """Bytecode is passed over, as conda's own builds do: Python corrects its paths on import."""
     return source.suffix != ".pyc" and not source.is_symlink() and PLACEHOLDER.encode() in content
@@ -126,25 +133,29 @@ def _holds_prefix(source: Path, content: bytes) -> bool:
 
 def _payload(tree: Path, files: list[str]) -> bytes:
     packed = io.BytesIO()
+    first: dict[int, str] = {}
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for path in files:
             source = tree / path
+            status = source.lstat()
             if source.is_symlink():
-                tar.addfile(_header(path, link=os.readlink(source)))
+                tar.addfile(_header(path, 0o777, link=(tarfile.SYMTYPE, os.readlink(source))))
+            elif first.setdefault(status.st_ino, path) != path:
+                tar.addfile(_header(path, status.st_mode, link=(tarfile.LNKTYPE, first[status.st_ino])))
             else:
                 content = source.read_bytes()
-                executable = bool(source.stat().st_mode & 0o100)
-                tar.addfile(_header(path, size=len(content), executable=executable), io.BytesIO(content))
+                tar.addfile(_header(path, status.st_mode, size=len(content)), io.BytesIO(content))
     return _compress(packed.getvalue())
 
 
-def _header(path: str, *, size: int = 0, executable: bool = False, link: str | None = None) -> tarfile.TarInfo:
+def _header(path: str, mode: int = 0o644, *, size: int = 0, link: tuple[bytes, str] | None = None) -> tarfile.TarInfo:
+    """The mode of a file is its owner's, whatever the umask."""
     header = tarfile.TarInfo(path)
     header.mtime = MTIME
     header.size = size
-    header.mode = 0o755 if executable or link else 0o644
+    header.mode = (0o755 if mode & 0o100 else 0o644) & ~(0 if mode & 0o200 else 0o222)
     if link:
-        header.type, header.linkname = tarfile.SYMTYPE, link
+        header.type, header.linkname = link
     return header
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 from world import tree_check
@@ -33,6 +34,6 @@ def broken_promises(host: Host, prefix: str) -> dict[str, list[str]]:
     """Return what does not hold for the tree at *prefix*: see tree_check."""
     host.push(Path(tree_check.__file__), "/tmp/tree_check.py")
     found: dict[str, list[str]] = json.loads(
-        host.run(f"PYTHONDONTWRITEBYTECODE=1 python3 /tmp/tree_check.py {prefix}").stdout
+        host.run(f"PYTHONDONTWRITEBYTECODE=1 python3 /tmp/tree_check.py {shlex.quote(prefix)}").stdout
     )
     return {check: paths for check, paths in found.items() if paths}

@@ -17,18 +17,32 @@ RAISED = ("SpecError", "BuildError", "BundleError", "PackError", "RelocationErro
 TAKING = (*RAISED, "_fail", "_warn", "fail_json")
 #: Functions that return or yield messages, which others raise.
 SPEAKING = {
-    "_model/preflight.py": ("_fitness", "_room", "_rights", "_length"),
+    "_model/preflight.py": ("shortage", "_fitness", "_room", "_rights", "_length"),
     "_host/registering.py": ("findings",),
     "_host/looking.py": ("look", "_findings"),
     "_host/mounted.py": ("findings",),
     "_host/fetching.py": ("findings",),
-    "_builder/explanations.py": ("unknown_packages", "_unknown", "unsatisfiable", "unreachable"),
-    "_builder/spec.py": ("_syntax",),
+    "_builder/explanations.py": ("elsewhere", "unknown_packages", "_unknown", "unsatisfiable", "unreachable"),
+    "_builder/conda_answer.py": ("failure",),
+    "_builder/condarc.py": ("refused",),
+    "_builder/environment_yml.py": ("_syntax",),
+    "_builder/disks.py": ("_no_room",),
     "_builder/pip.py": ("failure",),
     "_builder/request.py": ("<module>",),
 }
 #: What is raised of these, or of a join of findings.
-PASSED_ON = ("self._syntax", "failure", "unknown or unsatisfiable", "unreachable", "message", "'; '.join", "str(error)")
+PASSED_ON = (
+    "self._syntax",
+    "failure",
+    "await _explanation",
+    "_in_the_users_words",
+    "unreachable",
+    "message",
+    "short",
+    "shortage",
+    "'; '.join",
+    "str(error)",
+)
 #: With fewer letters that always stand there, it is a piece of a message and none by itself.
 LEAST = 8
 #: Found in the places above, but no messages.
@@ -42,6 +56,8 @@ PIECES = (
     "problem_mark",
     "Content-Length",
     "it does not answer as a server of files does",
+    "position",
+    "another document",
 )
 
 

@@ -30,6 +30,20 @@ from cryptography.x509.oid import NameOID
 NAME = "mirror.example.com"
 
 
+class Demands(t.NamedTuple):
+    """What the mirror wants of those who come."""
+
+    #: user:password
+    login: str = ""
+    #: As conda has it, before the name of what is asked for: /t/<token>/
+    token: str = ""
+    #: Whether they must have one of the site's authority: client.pem beside it.
+    certificate: bool = False
+
+
+NOTHING = Demands()
+
+
 class Mirror(t.NamedTuple):
     """How builders reach it."""
 
@@ -46,12 +60,15 @@ class Mirror(t.NamedTuple):
 
 
 @contextmanager
-def mirror(directory: Path, trees: dict[str, Path], login: str = "") -> Iterator[Mirror]:
-    """Serve each tree below its name, to those who know *login* (user:password) if there is one."""
+def mirror(directory: Path, trees: dict[str, Path], demands: Demands = NOTHING) -> Iterator[Mirror]:
+    """Serve each tree below its name, to those who meet the *demands*."""
     own = _certify(directory)
-    site = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Site, trees=trees, login=login))
+    site = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Site, trees=trees, demands=demands))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(own)
+    if demands.certificate:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(directory / "authority.pem")
     site.socket = context.wrap_socket(site.socket, server_side=True)
     connected: list[str] = []
     way_in = functools.partial(_Proxy, port=site.server_port, connected=connected)
@@ -67,19 +84,24 @@ def mirror(directory: Path, trees: dict[str, Path], login: str = "") -> Iterator
 
 
 class _Site(http.server.SimpleHTTPRequestHandler):
-    def __init__(self, *given: t.Any, trees: dict[str, Path], login: str) -> None:
+    def __init__(self, *given: t.Any, trees: dict[str, Path], demands: Demands) -> None:
         self._trees = trees
-        self._expected = f"Basic {base64.b64encode(login.encode()).decode()}" if login else None
+        login = base64.b64encode(demands.login.encode()).decode()
+        self._expected = f"Basic {login}" if demands.login else None
+        self._top = f"/t/{demands.token}/" if demands.token else "/"
         super().__init__(*given)
 
     def translate_path(self, path: str) -> str:
-        name, _slash, rest = path.lstrip("/").partition("/")
+        name, _slash, rest = path.removeprefix(self._top).lstrip("/").partition("/")
         self.directory = str(self._trees.get(name, "/nowhere"))
         return super().translate_path(rest)
 
     def send_head(self) -> t.Any:
         if self._expected and self.headers.get("Authorization") != self._expected:
             self.send_error(401)
+            return None
+        if not self.path.startswith(self._top):
+            self.send_error(403)
             return None
         return super().send_head()
 
@@ -123,7 +145,7 @@ def _join(one: socket.socket, other: socket.socket) -> None:
 
 def _certify(directory: Path) -> Path:
     """Write authority.pem, and return the path of the mirror's own certificate with its key."""
-    keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("authority", "mirror")}
+    keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("authority", "mirror", "client")}
     authority = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Authority of the site")])
     site = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
     root = _certificate(authority, authority, keys["authority"]).add_extension(x509.BasicConstraints(True, None), True)
@@ -135,10 +157,12 @@ def _certify(directory: Path) -> Path:
     leaf = leaf.add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), False)
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(keys["authority"].public_key())
     leaf = leaf.add_extension(issuer, False)
-    signed = [builder.sign(keys["authority"], hashes.SHA256()).public_bytes(Encoding.PEM) for builder in (root, leaf)]
-    (directory / "authority.pem").write_bytes(signed[0])
-    secret = keys["mirror"].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    (directory / "mirror.pem").write_bytes(signed[1] + secret)
+    client = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Builder of the site")])
+    person = _certificate(client, authority, keys["client"]).add_extension(issuer, False)
+    for name, builder in (("authority", root), ("mirror", leaf), ("client", person)):
+        signed = builder.sign(keys["authority"], hashes.SHA256()).public_bytes(Encoding.PEM)
+        secret = keys[name].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (directory / f"{name}.pem").write_bytes(signed if name == "authority" else signed + secret)
     return directory / "mirror.pem"
 
 

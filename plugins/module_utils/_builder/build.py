@@ -8,29 +8,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
 import os
-import tempfile
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._builder import conda_meta, pip, rattler
+from ansible_collections.airgap.conda.plugins.module_utils._builder import conda_meta, pip
+from ansible_collections.airgap.conda.plugins.module_utils._builder.backends import Backend
+from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import PUBLIC, Channels
+from ansible_collections.airgap.conda.plugins.module_utils._builder.disks import watched
 from ansible_collections.airgap.conda.plugins.module_utils._builder.environments import (
     BuildEnvironment,
     State,
     fingerprint,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._builder.installed import installed_packages
-from ansible_collections.airgap.conda.plugins.module_utils._builder.isolation import isolated
 from ansible_collections.airgap.conda.plugins.module_utils._builder.platforms import VirtualPackage
+from ansible_collections.airgap.conda.plugins.module_utils._builder.requirements import RequirementFile, requirements
 from ansible_collections.airgap.conda.plugins.module_utils._builder.solution import Question, question
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.packages import PIP, Package, package_diff
-from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import credentials, mask
-
-SOLVER = "the solver (py-rattler)"
+from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import mask
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,24 +41,44 @@ class Wanted:
     builder: str
     channels: tuple[str, ...]
     dependencies: tuple[str, ...]
-    requirements: tuple[str, ...]
+    #: Whether the dependencies are all there shall be.
+    explicit: bool
+    requirements: tuple[RequirementFile, ...]
+    #: Digests of what the spec names by path.
+    files: tuple[tuple[str, str], ...]
     pip_args: tuple[str, ...]
     variables: tuple[tuple[str, str], ...]
     virtual_packages: tuple[VirtualPackage, ...]
     #: Where relative paths of the spec start.
     directory: str
     backend: str = "rattler"
+    #: What names of channels mean to the user.
+    names: Channels = PUBLIC
 
     @property
     def inputs(self) -> str:
-        """Digest of the above; a new token for the same channel is no new input."""
-        canonical = json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+        """Digest of the above; a new token for the same channel is no new input, nor is a name that nothing uses."""
+        stated = {**dataclasses.asdict(dataclasses.replace(self, names=PUBLIC)), "requirements": self.pip_lines}
+        stated["asked"] = self.question.dependencies
+        canonical = json.dumps(stated, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(mask(canonical).encode()).hexdigest()
+
+    @property
+    def pip_lines(self) -> tuple[tuple[str, ...], ...]:
+        """What the requirement files say, without where."""
+        return tuple(tuple(f"{line.text} {line.includes}".strip() for line in file.lines) for file in self.requirements)
+
+    @property
+    def pip_requirements(self) -> tuple[str, ...]:
+        """What pip shall install, as it may be kept."""
+        return tuple(mask(line) for line in requirements(self.requirements))
 
     @property
     def question(self) -> Question:
         platforms = (self.platform, self.builder)
-        return question(self.dependencies, self.channels, self.directory, platforms, self.virtual_packages)
+        where = (self.channels, self.directory)
+        packages = self.virtual_packages
+        return question(self.dependencies, *where, platforms, packages, explicit=self.explicit, names=self.names)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,31 +101,29 @@ class Outcome:
         }
 
 
-def predict(wanted: Wanted, environment: BuildEnvironment, progress: Progress) -> Outcome:
+def predict(wanted: Wanted, environment: BuildEnvironment, backend: Backend, progress: Progress) -> Outcome:
     """Return what M(build) would do; writes nothing that stays."""
     state = environment.state()
     reason = _reason(wanted, state)
     if state and not reason:
         return _unchanged(state)
-    with tempfile.TemporaryDirectory(prefix="airgap-conda-") as cache:
-        asked = wanted.question
-        solved = isolated(SOLVER, lambda events: rattler.solve(asked, cache, events), progress)
-    packages = [Package.from_json(package) for package in solved]
+    packages = [Package.from_json(package) for package in backend.solve(wanted.question, progress)]
     return _changed(reason, state, [*packages, *_predicted_pip(wanted, state)], state.prefix if state else None)
 
 
-def build(wanted: Wanted, environment: BuildEnvironment, progress: Progress) -> Outcome:
+def build(wanted: Wanted, environment: BuildEnvironment, backend: Backend, progress: Progress) -> Outcome:
     """Make the environment what is wanted, in a new prefix; do nothing where it is that already."""
     with environment.lock():
         state = environment.state()
         reason = _reason(wanted, state)
         if state and not reason:
             return _unchanged(state)
-        with environment.new_prefix() as prefix:
-            packages = _install(wanted, prefix, os.path.dirname(environment.directory), progress)
+        workdir = os.path.dirname(environment.directory)
+        with watched(workdir), environment.new_prefix() as prefix:
+            packages = _install(wanted, backend, prefix, workdir, progress)
             found = fingerprint(prefix)
-            requirements = tuple(mask(line) for line in wanted.requirements)
-            environment.adopt(State(wanted.inputs, prefix, tuple(sorted(packages)), requirements, found))
+            state_now = State(wanted.inputs, prefix, tuple(sorted(packages)), wanted.pip_requirements, found)
+            environment.adopt(state_now)
     return _changed(reason, state, packages, prefix)
 
 
@@ -127,27 +144,12 @@ def remove(environment: BuildEnvironment) -> Outcome:
     return outcome
 
 
-def _install(wanted: Wanted, prefix: str, workdir: str, progress: Progress) -> tuple[Package, ...]:
-    asked = wanted.question
-    with _repodata(asked, workdir) as repodata:
-        caches = rattler.Caches(os.path.join(workdir, "pkgs"), repodata)
-        isolated(SOLVER, lambda events: rattler.build(asked, prefix, caches, events), progress)
+def _install(wanted: Wanted, backend: Backend, prefix: str, workdir: str, progress: Progress) -> tuple[Package, ...]:
+    backend.build(wanted.question, prefix, workdir, progress)
     conda_meta.settle(prefix, wanted.dependencies, dict(wanted.variables))
-    if wanted.requirements:
+    if wanted.pip_requirements:
         pip.install(prefix, wanted.requirements, wanted.pip_args, wanted.directory, progress)
     return installed_packages(prefix)
-
-
-@contextlib.contextmanager
-def _repodata(asked: Question, workdir: str) -> t.Iterator[str]:
-    """Yield the directory of the repodata cache; its entries hold addresses, so it is kept only without credentials."""
-    if any(map(credentials, asked.channels)):
-        with tempfile.TemporaryDirectory(prefix="airgap-conda-") as passing:
-            yield passing
-    else:
-        kept = os.path.join(workdir, "repodata")
-        os.makedirs(kept, exist_ok=True)
-        yield kept
 
 
 def _reason(wanted: Wanted, state: State | None) -> str | None:
@@ -162,9 +164,9 @@ def _reason(wanted: Wanted, state: State | None) -> str | None:
 
 
 def _predicted_pip(wanted: Wanted, state: State | None) -> list[Package]:
-    if state and state.requirements == tuple(mask(line) for line in wanted.requirements):
+    if state and state.requirements == wanted.pip_requirements:
         return [package for package in state.packages if package.manager == PIP]
-    return pip.predicted(wanted.requirements)
+    return pip.predicted(wanted.pip_requirements)
 
 
 def _unchanged(state: State) -> Outcome:

@@ -15,6 +15,7 @@ import tempfile
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._builder.installed import installed_packages
+from ansible_collections.airgap.conda.plugins.module_utils._builder.leaks import Leak, LeakRules, Trace, judged
 from ansible_collections.airgap.conda.plugins.module_utils._builder.needs import platform_of
 from ansible_collections.airgap.conda.plugins.module_utils._builder.packing import Packing
 from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_directory import (
@@ -39,7 +40,15 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.manifest impor
     render_manifest,
 )
 
-NO_RULES = Rules()
+
+class Policy(t.NamedTuple):
+    """What may be in a bundle."""
+
+    licenses: Rules = Rules()
+    leaks: LeakRules = LeakRules()
+
+
+ANYTHING_SOUND = Policy()
 
 
 class Bundled(t.NamedTuple):
@@ -49,6 +58,8 @@ class Bundled(t.NamedTuple):
     #: Absent in check mode when it would have to be packed.
     manifest: t.Optional[Manifest]
     directory: str = ""
+    #: What names the builder and is packed all the same.
+    leaks: tuple[Leak, ...] = ()
 
 
 class Target(t.NamedTuple):
@@ -65,30 +76,30 @@ class Target(t.NamedTuple):
         return os.path.join(self.dist, label)
 
 
-def plan_bundle(target: Target, progress: Progress, rules: Rules = NO_RULES) -> Bundled:
+def plan_bundle(target: Target, progress: Progress, policy: Policy = ANYTHING_SOUND) -> Bundled:
     """Return what M(make_bundle) would do, writing nothing; an environment still to be made would be packed."""
     check_name(target.name)
     if not os.path.isdir(target.prefix):
         return Bundled(True, None)
-    refuse_licenses(target, rules)
-    known = packed_before(target)
+    refuse_licenses(target, policy.licenses)
+    known = packed_before(target, policy.leaks)
     if known and known.manifest:
         return known._replace(changed=not reports(known.directory, known.manifest))
-    packing = Packing(target.prefix, progress)
+    packing = Packing(target.prefix, progress, policy.leaks)
     platform = platform_of(packing.records, target.platform)
     label = f"{target.name}-{platform}-{packing.content_id()[:12]}"
     directory = target.directory(label)
     if is_intact(directory, label):
         manifest = read_manifest(directory)
-        return Bundled(not reports(directory, manifest), manifest, directory)
-    return Bundled(True, None, directory)
+        return Bundled(not reports(directory, manifest), manifest, directory, judged(packing.leaks, policy.leaks))
+    return Bundled(True, None, directory, judged(packing.leaks, policy.leaks))
 
 
-def make_bundle(target: Target, spec_sha256: str, progress: Progress, rules: Rules = NO_RULES) -> Bundled:
+def make_bundle(target: Target, spec_sha256: str, progress: Progress, policy: Policy = ANYTHING_SOUND) -> Bundled:
     """Pack the environment into C(<dist>/<label>) unless that very environment lies there already."""
     check_name(target.name)
-    refuse_licenses(target, rules)
-    known = packed_before(target)
+    refuse_licenses(target, policy.licenses)
+    known = packed_before(target, policy.leaks)
     if known and known.manifest:
         reported = write_report(known.directory, known.manifest)
         return known._replace(changed=point_at(target.dist, known.manifest) or reported)
@@ -96,7 +107,7 @@ def make_bundle(target: Target, spec_sha256: str, progress: Progress, rules: Rul
     with tempfile.TemporaryDirectory(prefix=".packing-", dir=target.dist) as directory:
         # Before packing: what changes meanwhile is packed again by the next run.
         fingerprint = fingerprint_of(target.prefix)
-        packing = Packing(target.prefix, progress)
+        packing = Packing(target.prefix, progress, policy.leaks)
         manifest = packing.pack(directory, target.name, target.platform)._replace(
             packages=installed_packages(target.prefix),
             created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -109,8 +120,9 @@ def make_bundle(target: Target, spec_sha256: str, progress: Progress, rules: Rul
     manifest = read_manifest(target.directory(manifest.label))
     placed = write_report(target.directory(manifest.label), manifest) or placed
     pointed = point_at(target.dist, manifest)
-    remember(target, fingerprint, manifest.label)
-    return Bundled(placed or pointed, manifest, target.directory(manifest.label))
+    remember(target, fingerprint, manifest.label, packing.leaks)
+    directory = target.directory(manifest.label)
+    return Bundled(placed or pointed, manifest, directory, judged(packing.leaks, policy.leaks))
 
 
 def check_name(name: str) -> None:
@@ -121,7 +133,7 @@ def check_name(name: str) -> None:
 
 def refuse_licenses(target: Target, rules: Rules) -> None:
     """Raise C(PackError) where a licence is not allowed, in what was packed before too: the rules may be new."""
-    if rules != NO_RULES:
+    if rules != Rules():
         check_licenses(installed_packages(target.prefix), rules)
 
 
@@ -133,8 +145,11 @@ def fingerprint_of(prefix: str) -> str:
     return hashlib.sha256(stat_index(prefix)).hexdigest()
 
 
-def packed_before(target: Target) -> Bundled | None:
-    """Return the bundle that an earlier run made of the environment as it is now, or None."""
+def packed_before(target: Target, rules: LeakRules) -> Bundled | None:
+    """Return the bundle that an earlier run made of the environment as it is now, or None.
+
+    C(PackError) where what was packed then may not be under the *rules* of now.
+    """
     try:
         with open(_memo_path(target), encoding="utf-8") as file:
             memo = json.load(file)
@@ -143,16 +158,17 @@ def packed_before(target: Target) -> Bundled | None:
             return None
         if memo["format"] != FORMAT or memo["fingerprint"] != fingerprint_of(target.prefix):
             return None
+        leaks = [Leak(path, Trace(*trace)) for path, trace in memo["leaks"]]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return Bundled(False, read_manifest(directory), directory)
+    return Bundled(False, read_manifest(directory), directory, judged(leaks, rules))
 
 
-def remember(target: Target, fingerprint: str, label: str) -> None:
-    """Note that the environment, as *fingerprint* says it was, is the bundle *label*."""
+def remember(target: Target, fingerprint: str, label: str, leaks: t.Sequence[Leak]) -> None:
+    """Note that the environment, as *fingerprint* says it was, is the bundle *label*, and what in it is *leaks*."""
     path = _memo_path(target)
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    memo = json.dumps({"format": FORMAT, "fingerprint": fingerprint, "label": label})
+    memo = json.dumps({"format": FORMAT, "fingerprint": fingerprint, "label": label, "leaks": leaks})
     replace(path, lambda temporary: write_text(temporary, memo))
 
 

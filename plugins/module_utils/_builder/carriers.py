@@ -19,10 +19,12 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.files import F
 #: conda-pack's activation scripts, which work for an environment at any path.
 _ACTIVATION = ("activate", "activate.fish", "deactivate")
 
-#: Starts under the Python beside it, however it is called and with nothing on the PATH.
+#: Starts under the Python beside it, however it is called and with nothing on the PATH; without one, under the host's.
+_BESIDE = '"$(cd "$(dirname "$0")" && pwd)/python"'
+_OF_THE_HOST = "python3"
 _UNPACK_HEAD = """\
 #!/bin/sh
-'''exec' "$(cd "$(dirname "$0")" && pwd)/python" "$0" "$@"
+'''exec' {python} "$0" "$@"
 '''
 # conda-unpack: makes the files of this environment carry the path they lie at. Run it once, after unpacking.
 """
@@ -92,8 +94,7 @@ def carriers(entries: t.Sequence[Entry]) -> list[Carrier]:
     """Return the carrier files for an archive of *entries*; a package's own file of the same path goes first."""
     taken = {entry.path for entry in entries}
     texts = {f"bin/{name}": _activation_script(name) for name in _ACTIVATION}
-    if "bin/python" in taken:
-        texts["bin/conda-unpack"] = unpack_script(entries)
+    texts["bin/conda-unpack"] = unpack_script(entries)
     return [
         Carrier(Entry(path, FILE, mode=0o755, size=len(text)), text)
         for path, text in sorted(texts.items())
@@ -105,13 +106,14 @@ def _activation_script(name: str) -> bytes:
     return importlib.resources.files("conda_pack").joinpath("scripts", "posix", name).read_bytes()
 
 
-def unpack_script(entries: t.Iterable[Entry]) -> bytes:
+def unpack_script(entries: t.Sequence[Entry]) -> bytes:
     """Return C(bin/conda-unpack) for an archive of *entries*: our relocation with our records."""
     relocated = [entry for entry in entries if entry.relocations]
     records = [[entry.path, entry.relocations] for entry in relocated if entry.type == FILE]
     links = [[entry.path, entry.target] for entry in relocated if entry.type == LINK]
     tail = _UNPACK_TAIL.format(records=json.dumps(records), links=json.dumps(links), placeholder=PLACEHOLDER)
-    return (_UNPACK_HEAD + _relocation_source() + tail).encode()
+    python = _BESIDE if any(entry.path == "bin/python" for entry in entries) else _OF_THE_HOST
+    return (_UNPACK_HEAD.format(python=python) + _relocation_source() + tail).encode()
 
 
 def _relocation_source() -> str:

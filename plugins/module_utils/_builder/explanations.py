@@ -29,6 +29,19 @@ def unknown_packages(dependencies: t.Iterable[str], known: t.Iterable[str], chan
     return f"{'; '.join(_unknown(name, names) for name in missing)} (channels: {mask(', '.join(channels))})"
 
 
+def elsewhere(found: t.Mapping[str, t.Collection[str]], platform: str) -> str | None:
+    """Say which dependencies there are only for other platforms (*found*, by dependency); None where it is none."""
+    if not found:
+        return None
+    said = (f"{mask(dependency)} exists for {_and(platforms)} only" for dependency, platforms in found.items())
+    return f"{'; '.join(said)}, and the hosts are {platform}; take the build or package away, or mark it `# [win]`"
+
+
+def _and(names: t.Iterable[str]) -> str:
+    *first, last = sorted(names)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def _unknown(name: str, known: t.Sequence[str]) -> str:
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     return f"no channel has a package {name}" + (f"; did you mean {' or '.join(near)}?" if near else "")
@@ -46,7 +59,7 @@ def unreachable(explanation: str, channels: t.Sequence[str]) -> str:
     said = mask(explanation).splitlines()
     # Neither login nor masked login is in what the library says.
     addresses = [mask(url).replace(f"{MASK}@", "") for url in channels]
-    culprit = next((url for url in addresses if url in said[0]), None)
+    culprit = next((url for line in said for url in addresses if url in line), None)
     named = f"channel {culprit}" if culprit else f"a channel ({mask(', '.join(channels))})"
     causes = [line.replace("Caused by: ", "").strip() for line in said]
     reason = "; ".join(dict.fromkeys((causes[0], causes[-1])))

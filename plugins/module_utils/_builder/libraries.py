@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
+import typing as t
 
 from ansible.module_utils.basic import missing_required_lib
 from ansible.module_utils.compat.version import LooseVersion
 
-#: Distribution and lowest version that works.
-REQUIRED = (("py-rattler", "0.28.0"), ("PyYAML", "6.0"))
+#: Distribution and lowest version that works: of the embedded solver, and of what every build needs.
+EMBEDDED = ("py-rattler", "0.28.0")
+ALWAYS = ("PyYAML", "6.0")
 
 
-def complaint() -> str | None:
-    """Say which library this interpreter lacks; None when it has all."""
-    for distribution, minimum in REQUIRED:
+def complaint(required: t.Iterable[tuple[str, str]] = (EMBEDDED, ALWAYS)) -> str | None:
+    """Say which library of *required* this interpreter lacks; None when it has all."""
+    for distribution, minimum in required:
         needed = f"{distribution} >= {minimum}"
         try:
             version = importlib.metadata.version(distribution)

@@ -14,10 +14,21 @@ import re
 import stat
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._builder import canonical
+from ansible_collections.airgap.conda.plugins.module_utils._builder import canonical, editables
 from ansible_collections.airgap.conda.plugins.module_utils._builder.archive import ArchiveWriter
 from ansible_collections.airgap.conda.plugins.module_utils._builder.carriers import carriers
 from ansible_collections.airgap.conda.plugins.module_utils._builder.conda_meta import Record, read_records
+from ansible_collections.airgap.conda.plugins.module_utils._builder.leaks import (
+    Leak,
+    LeakRules,
+    Watch,
+    home_here,
+    is_exempt,
+    judged,
+    login_here,
+    names,
+    traces,
+)
 from ansible_collections.airgap.conda.plugins.module_utils._builder.needs import (
     least_glibc_of_wheel,
     least_virtual,
@@ -53,6 +64,10 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.versions impor
 
 ARCHIVE_NAME = "archive.tar.zst"
 
+REFUSE_LEAKS = LeakRules()
+
+_DIRECT_URL = ".dist-info/direct_url.json"
+
 _CHUNK = 1 << 20
 _BLOCK = 4096
 #: Longest path Linux takes, in bytes: the bound where no binary sets one.
@@ -73,16 +88,21 @@ class Member(t.NamedTuple):
     read: t.Callable[[], Chunks]
     #: The digest (hex) that its package promises, or empty.
     promised: str = ""
+    #: Whether its bytes are not those in the environment, though they do not name its prefix.
+    rewritten: bool = False
 
 
 class Packing:
     """One run over one prefix."""
 
-    def __init__(self, prefix: str, progress: Progress) -> None:
+    def __init__(self, prefix: str, progress: Progress, rules: LeakRules = REFUSE_LEAKS) -> None:
         self.prefix = os.path.abspath(prefix)
         self._progress = progress
+        self._rules = rules
         self.records = read_records(self.prefix)
-        self.sources = scan(self.prefix)
+        self.sources, self._lost = scan(self.prefix, self.records, lambda path: _digest(read(path)).sha256)
+        #: All that names the builder, the exempt too; known after packing.
+        self.leaks: tuple[Leak, ...] = ()
         self._packed = {source.path for source in self.sources}
         #: Of sources whose package ships bytecode: the time (seconds since 1970) it was made for.
         self._times: dict[str, int] = {}
@@ -90,17 +110,18 @@ class Packing:
             path["_path"]: path
             for record in self.records
             for path in (record.data.get("paths_data") or {}).get("paths", ())
+            if path["_path"] not in self._lost.get(record.path, ())
         }
 
     # --- what is packed -------------------------------------------------------------------------------------------
 
     def members(self) -> list[Member]:
         """Return what is packed, in order; texts that state digests come after those digests are known."""
-        self._refuse_altered()
         digests: dict[str, Digest] = {}
         members = {source.path: self._member(source) for source in self.sources}
+        self._refuse_altered()
         for path, member in members.items():
-            if member.entry.relocations and member.entry.type == FILE:
+            if member.rewritten or (member.entry.relocations and member.entry.type == FILE):
                 known = member.promised and Digest(member.promised, member.entry.size)
                 digests[path] = known or _digest(member.read())
         metadata = {record.path: record for record in self.records}
@@ -114,7 +135,8 @@ class Packing:
         """Return the canonical text of a file that states digests of others, or tells when; None for other files."""
         path, renews = member.entry.path, member.entry.renews
         if record is not None:
-            return canonical.conda_meta(record.data, self._packed, digests)
+            lost = self._lost.get(record.path)
+            return canonical.conda_meta(record.data, self._packed - lost if lost else self._packed, digests)
         if renews == WHEEL_RECORD:
             return renew_wheel_record(canonical.wheel_record(b"".join(member.read())), path, digests)
         if path == "conda-meta/history":
@@ -126,7 +148,12 @@ class Packing:
         return Member(entry._replace(size=len(text)), lambda: (text,))
 
     def _member(self, source: Source) -> Member:
-        status = os.lstat(source.origin)
+        try:
+            status = os.lstat(source.origin)
+        except FileNotFoundError:
+            raise PackError(
+                f"{source.origin} is missing; if it is the package cache's, empty that and build again"
+            ) from None
         if stat.S_ISLNK(status.st_mode):
             return Member(self._link(source), tuple)
         if stat.S_ISDIR(status.st_mode):
@@ -168,9 +195,16 @@ class Packing:
 
     def _unmanaged(self, source: Source, entry: Entry) -> Member:
         """Return what a file that no conda package owns is packed as; refuse a binary that names the builder."""
-        if not canonical.names_prefix(read(source.origin), self.prefix):
+        if source.path.endswith(_DIRECT_URL):
+            text = canonical.direct_url(b"".join(read(source.origin)))
+            return Member(entry._replace(size=len(text)), lambda: (text,), rewritten=True)
+        if editables.leads(source.path):
+            self._refuse_editable(source)
+        if not names(read(source.origin), self.prefix):
             return Member(entry, lambda: read(source.origin))
         if any(b"\0" in chunk for chunk in read(source.origin)):
+            if is_exempt(source.path, self._rules):
+                return Member(entry, lambda: read(source.origin))
             raise PackError(
                 f"{source.path} is a binary that names {self.prefix} and belongs to no conda package, so it cannot be"
                 " relocated; install it from a conda package or from a wheel that does not hold its path"
@@ -184,6 +218,14 @@ class Packing:
         return Member(entry._replace(size=_digest(converted()).size, relocations=relocations), converted)
 
     # --- refusals -------------------------------------------------------------------------------------------------
+
+    def _refuse_editable(self, source: Source) -> None:
+        directory = editables.outside(b"".join(read(source.origin)), self.prefix)
+        if directory and not is_exempt(source.path, self._rules):
+            raise PackError(
+                f"{source.path} leads to {directory}, outside of the environment, as editable installs do; install a"
+                " wheel instead, or name the file in the exempt of leaks if hosts have that directory"
+            )
 
     def _refuse_altered(self) -> None:
         """Raise C(PackError) when a managed file in the prefix is not what its package put there (pip over conda)."""
@@ -240,17 +282,19 @@ class Packing:
     def _write(self, archive: Sink, members: t.Sequence[Member]) -> list[Entry]:
         entries = []
         total, done = sum(member.entry.size for member in members), 0
-        guard = Guard(self.prefix)
+        watch = Watch(traces(self.prefix, self.records, home_here(), login_here()))
         for member in members:
             entry = member.entry
             if entry.path in self._times:
                 entry = entry._replace(mtime=self._times[entry.path])
-            digest = archive.add(entry, guard.watch(entry.path, member.read()))
+            digest = archive.add(entry, watch.over(entry, member.read()))
             if member.promised and digest != member.promised:
                 raise PackError(f"{entry.path} is damaged in the package cache; empty the cache and build again")
             entries.append(entry._replace(sha256=digest) if entry.type == FILE else entry)
             done += entry.size
             self._progress.size("packing", done, total)
+        self.leaks = tuple(watch.leaks)
+        judged(self.leaks, self._rules)
         return entries
 
     def _needs(self, entries: t.Sequence[Entry], platform: str) -> Needs:
@@ -284,26 +328,6 @@ class Digester:
     def add(self, entry: Entry, chunks: Chunks) -> str:
         """Return the sha256 (hex) of *chunks*."""
         return _digest(chunks).sha256
-
-
-class Guard:
-    """The closing check: nothing that is packed may name the builder's prefix."""
-
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
-
-    def watch(self, path: str, chunks: Chunks) -> Chunks:
-        """Yield *chunks*; raise C(PackError) when they hold the prefix."""
-        finder = canonical.PrefixFinder(self._prefix)
-        for chunk in chunks:
-            if finder.found_in(chunk):
-                self._refuse(path)
-            yield chunk
-        if finder.found_at_end():
-            self._refuse(path)
-
-    def _refuse(self, path: str) -> t.NoReturn:
-        raise PackError(f"{path} would carry the builder's path {self._prefix}, which no host has; report its package")
 
 
 def read(path: str) -> t.Iterator[bytes]:

@@ -12,6 +12,7 @@ import collections
 import email.message
 import email.parser
 import glob
+import json
 import os
 import re
 import subprocess
@@ -19,6 +20,12 @@ import tempfile
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._builder import conda_meta
+from ansible_collections.airgap.conda.plugins.module_utils._builder.pip_logins import Logins
+from ansible_collections.airgap.conda.plugins.module_utils._builder.requirements import (
+    RequirementFile,
+    requirements,
+    write_files,
+)
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BuildError
 from ansible_collections.airgap.conda.plugins.module_utils._model.packages import PIP, Package
@@ -38,22 +45,73 @@ _TELLING = ("Collecting ", "Downloading ", "Building ", "Installing ", "Successf
 
 
 def install(
-    prefix: str, requirements: t.Sequence[str], options: t.Sequence[str], directory: str, progress: Progress
+    prefix: str,
+    files: t.Sequence[RequirementFile],
+    options: t.Sequence[str],
+    directory: str,
+    progress: Progress,
 ) -> None:
-    """Install *requirements* at *prefix*; relative paths in them start at *directory*."""
-    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
-        file.write("".join(f"{requirement}\n" for requirement in requirements))
-        file.flush()
-        progress.say(f"pip: installing {len(requirements)} requirements")
-        _run(arguments(prefix, file.name, options), environment(os.environ, prefix), directory, progress)
+    """Install what *files* require at *prefix*; relative paths in them start at *directory*."""
+    variables = environment(os.environ, prefix)
+    logins = Logins(os.environ, quotes=_minor_version(prefix) >= 11)
+    variables.update(logins.settings(_settings(prefix, variables)))
+    with tempfile.TemporaryDirectory(prefix="airgap-conda-") as passing:
+        first = write_files(files, passing, logins.taken_out)
+        given = [logins.taken_out(option) for option in options]
+        _write_private(os.path.join(passing, "netrc"), logins.netrc())
+        variables.update(logins.variables(), NETRC=os.path.join(passing, "netrc"))
+        progress.say(f"pip: installing {len(requirements(files))} requirements")
+        try:
+            _run(arguments(prefix, first, given), variables, directory, progress)
+        except BuildError as error:
+            raise BuildError(_in_the_users_words(str(error), files, passing)) from None
     _refuse_replaced(prefix)
+    _refuse_editable(prefix)
 
 
-def arguments(prefix: str, requirements: str, options: t.Sequence[str]) -> list[str]:
-    """Return the command that installs the file *requirements*; the user's *options* come last, so they win."""
-    command = [os.path.join(prefix, "bin", "python"), "-m", "pip", "install", "--no-compile"]
-    quiet = ["--disable-pip-version-check", "--no-input", "--progress-bar=off", "--no-warn-script-location"]
-    return [*command, *quiet, "--requirement", requirements, *options]
+def arguments(prefix: str, first: str, options: t.Sequence[str]) -> list[str]:
+    """Return the command that installs the requirement file *first*; the user's *options* come last, so they win."""
+    command = [*_pip(prefix), "install", "--no-compile"]
+    quiet = ["--no-input", "--progress-bar=off", "--no-warn-script-location"]
+    return [*command, *quiet, "--requirement", first, *options]
+
+
+def _minor_version(prefix: str) -> int:
+    """Return 11 for an environment of Python 3.11."""
+    names = glob.glob(os.path.join(glob.escape(prefix), "lib", "python3.*"))
+    return max((int(found[1]) for name in names if (found := re.search(r"\.(\d+)$", name))), default=0)
+
+
+def _pip(prefix: str) -> list[str]:
+    return [os.path.join(prefix, "bin", "python"), "-m", "pip", "--disable-pip-version-check"]
+
+
+def _settings(prefix: str, variables: t.Mapping[str, str]) -> str:
+    """Return pip's settings as it lists them; an old pip that cannot has none that we could replace."""
+    command = [*_pip(prefix), "config", "list"]
+    try:
+        done = subprocess.run(
+            command, env=variables, capture_output=True, encoding="utf-8", errors="replace", check=False
+        )
+    except OSError as error:
+        raise BuildError(f"the environment's Python does not start: {error}") from error
+    return "" if done.returncode else done.stdout
+
+
+def _write_private(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8", errors="surrogateescape", opener=_private) as file:
+        file.write(text)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _in_the_users_words(message: str, files: t.Sequence[RequirementFile], directory: str) -> str:
+    """Name the user's files where pip names our copies of them, whose lines have the same numbers."""
+    for number, file in enumerate(files):
+        message = message.replace(os.path.join(directory, f"{number}.txt"), file.path)
+    return message
 
 
 def environment(inherited: t.Mapping[str, str], prefix: str) -> dict[str, str]:
@@ -84,9 +142,9 @@ def metadata_files(prefix: str) -> list[str]:
     return sorted(path for path in glob.glob(pattern) if not os.path.islink(path.rsplit(os.sep, 3)[0]))
 
 
-def predicted(requirements: t.Iterable[str]) -> list[Package]:
-    """Return what can be told of *requirements* without pip: their names, and versions that are pinned."""
-    found = (_REQUIREMENT.match(line) for line in requirements)
+def predicted(lines: t.Iterable[str]) -> list[Package]:
+    """Return what can be told of requirements without pip: their names, and versions that are pinned."""
+    found = (_REQUIREMENT.match(line) for line in lines)
     return [Package(_canonical(match[1]), match[2] or "to be resolved", manager=PIP) for match in found if match]
 
 
@@ -130,6 +188,24 @@ def _refuse_replaced(prefix: str) -> None:
             f"pip replaced {', '.join(lost)} of conda; "
             "give versions under `pip:` that fit, or leave the package to one of the two"
         )
+
+
+def _refuse_editable(prefix: str) -> None:
+    """Raise where pip left a mere reference to a source tree, as a file that it fetched may have told it."""
+    found = [path for path in metadata_files(prefix) if _is_editable(os.path.dirname(path))]
+    if found:
+        raise BuildError(
+            f"pip installed {', '.join(_package(path).name for path in found)} as editable, which cannot travel; "
+            "name the package, or a wheel of it"
+        )
+
+
+def _is_editable(metadata: str) -> bool:
+    try:
+        with open(os.path.join(metadata, "direct_url.json"), encoding="utf-8") as file:
+            return bool(json.load(file).get("dir_info", {}).get("editable"))
+    except FileNotFoundError:
+        return False
 
 
 def _is_replaced(prefix: str, files: t.Iterable[str]) -> bool:

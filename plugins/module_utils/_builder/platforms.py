@@ -28,9 +28,10 @@ _ARCHITECTURES = {
 _SYSTEMS = {"Linux": "linux", "Darwin": "osx"}
 _MICROARCHITECTURES = {"64": "x86_64", "32": "x86"}
 
-
 #: Platforms that bundles can be for.
 KNOWN = tuple(f"{_SYSTEMS[system]}-{name}" for system, names in _ARCHITECTURES.items() for name in names.values())
+#: Platforms that packages can be for, and no bundle.
+WINDOWS = ("win-64", "win-32", "win-arm64")
 
 
 class VirtualPackage(t.NamedTuple):

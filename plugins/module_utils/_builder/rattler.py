@@ -10,15 +10,27 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._builder.explanations import (
+    elsewhere,
     unknown_packages,
     unreachable,
     unsatisfiable,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._builder.isolation import Events
-from ansible_collections.airgap.conda.plugins.module_utils._builder.platforms import VirtualPackage, virtual_packages
+from ansible_collections.airgap.conda.plugins.module_utils._builder.networking import Network
+from ansible_collections.airgap.conda.plugins.module_utils._builder.platforms import (
+    KNOWN,
+    WINDOWS,
+    VirtualPackage,
+    virtual_packages,
+)
+from ansible_collections.airgap.conda.plugins.module_utils._builder.rattler_artifacts import (
+    artifact_records,
+    artifact_spec,
+)
 from ansible_collections.airgap.conda.plugins.module_utils._builder.rattler_reporter import Reporter
 from ansible_collections.airgap.conda.plugins.module_utils._builder.solution import Question, conda_package
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BuildError
@@ -36,30 +48,56 @@ class Caches(t.NamedTuple):
     repodata: str
 
 
-def solve(question: Question, cache: str, events: Events) -> list[dict[str, str]]:
+def solve(question: Question, network: Network, cache: str, events: Events) -> list[dict[str, str]]:
     """Return the packages of the solution as JSON; repodata is kept in the directory *cache*."""
-    records = asyncio.run(_solve(question, cache, events))
+    records = asyncio.run(_solve(_Work(question, _client(network), events), cache))
     return [_package(record) for record in records]
 
 
-def build(question: Question, prefix: str, caches: Caches, events: Events) -> None:
+def build(question: Question, network: Network, prefix: str, caches: Caches, events: Events) -> None:
     """Solve, and install the solution at *prefix*."""
-    asyncio.run(_build(question, prefix, caches, events))
+    asyncio.run(_build(_Work(question, _client(network), events), prefix, caches))
 
 
-async def _build(question: Question, prefix: str, caches: Caches, events: Events) -> None:
-    records = await _solve(question, caches.repodata, events)
-    await _install(question, records, prefix, caches.packages, events)
+class _Work(t.NamedTuple):
+    question: Question
+    client: t.Any
+    events: Events
 
 
-async def _solve(question: Question, cache: str, events: Events) -> list[t.Any]:
+def _client(network: Network) -> t.Any:
+    """Return what fetches; beside what it is told here it reads .netrc and the credentials that rattler keeps."""
+    import rattler
+    from rattler import networking
+
+    # This process is the solver's alone.
+    os.environ.update(network.variables)
+    if network.mirrors:
+        # In this order, or else a login is looked for before the mirror is known.
+        mirror = networking.MirrorMiddleware({channel: list(urls) for channel, urls in network.mirrors.items()})
+        return networking.Client([networking.RetryMiddleware(), mirror, networking.AuthenticationMiddleware()])
+    config = rattler.Config.from_toml(f"tls-no-verify = {str(not network.verifies).lower()}")
+    return networking.Client.from_config(config)
+
+
+async def _build(work: _Work, prefix: str, caches: Caches) -> None:
+    records = await _solve(work, caches.repodata)
+    await _install(work, records, prefix, caches.packages)
+
+
+async def _solve(work: _Work, cache: str) -> list[t.Any]:
     import rattler
     from rattler import exceptions
 
+    question = work.question
     specs = [_match_spec(dependency) for dependency in question.dependencies]
-    gateway = rattler.Gateway(cache_dir=cache)
+    gateway = rattler.Gateway(cache_dir=cache, client=work.client)
+    given = await artifact_records(question.artifacts, gateway, question.platform)
+    if question.explicit:
+        return given
+    specs += map(artifact_spec, question.artifacts)
     assumed = virtual_packages(question.platform, question.builder, _detected(), question.virtual_packages)
-    events.say(f"solving {len(specs)} dependencies for {question.platform}")
+    work.events.say(f"solving {len(specs)} dependencies for {question.platform}")
     try:
         solution = rattler.solve(
             sources=list(question.channels),
@@ -69,11 +107,10 @@ async def _solve(question: Question, cache: str, events: Events) -> list[t.Any]:
             virtual_packages=[_virtual_package(package) for package in assumed],
             channel_priority=rattler.ChannelPriority.Strict,
         )
-        return await _watched(solution, events)
+        known = {record.name.normalized: record for record in given}
+        return [known.get(record.name.normalized, record) for record in await _watched(solution, work.events)]
     except exceptions.SolverError as error:
-        known = [name.normalized for name in await _names(gateway, question)]
-        unknown = unknown_packages(question.dependencies, known, question.channels)
-        raise BuildError(unknown or unsatisfiable(str(error), assumed)) from error
+        raise BuildError(await _explanation(str(error), question, gateway, assumed)) from error
     except (exceptions.GatewayError, exceptions.FetchRepoDataError, exceptions.InvalidChannelError) as error:
         raise BuildError(unreachable(str(error), question.channels)) from error
 
@@ -88,17 +125,33 @@ async def _watched(solution: t.Coroutine[t.Any, t.Any, list[t.Any]], events: Eve
     raise BuildError(f"no solution after {PATIENCE} s: a channel does not answer, or the dependencies are too wide")
 
 
-async def _names(gateway: t.Any, question: Question) -> t.Iterable[t.Any]:
-    names: t.Iterable[t.Any] = await gateway.names(list(question.channels), [question.platform, "noarch"])
-    return names
+async def _explanation(said: str, question: Question, gateway: t.Any, assumed: t.Sequence[VirtualPackage]) -> str:
+    """Return why there is no solution, by what a person can do about it."""
+    here = (question.platform, "noarch")
+    missing = [text for text in question.dependencies if not await _records(text, question, gateway, here)]
+    others = tuple(platform for platform in (*KNOWN, *WINDOWS) if platform != question.platform)
+    found = {text: {each.subdir for each in await _records(text, question, gateway, others)} for text in missing}
+    known = [name.normalized for name in await gateway.names(list(question.channels), here)]
+    return (
+        elsewhere({text: platforms for text, platforms in found.items() if platforms}, question.platform)
+        or unknown_packages(question.dependencies, known, question.channels)
+        or unsatisfiable(said, assumed)
+    )
 
 
-async def _install(question: Question, records: list[t.Any], prefix: str, cache: str, events: Events) -> None:
+async def _records(text: str, question: Question, gateway: t.Any, platforms: t.Sequence[str]) -> list[t.Any]:
+    """Return what matches one dependency on *platforms*."""
+    spec = _match_spec(text)
+    found = await gateway.query(list(question.channels), platforms, [spec], recursive=False)
+    return [record for records in found for record in records if spec.matches(record)]
+
+
+async def _install(work: _Work, records: list[t.Any], prefix: str, cache: str) -> None:
     import rattler
     from rattler import exceptions
     from rattler.package_cache import PackageCache
 
-    reporter = Reporter(events, len(records))
+    reporter = Reporter(work.events, len(records))
     # With its origin in the key, or else a package of the same name from another channel takes the place of one
     # that an older environment still refers to.
     packages = PackageCache.new_layered([cache], cache_origin=True)
@@ -107,8 +160,9 @@ async def _install(question: Question, records: list[t.Any], prefix: str, cache:
             records,
             prefix,
             package_cache=packages,
-            platform=rattler.Subdir(question.platform),
-            execute_link_scripts=not question.is_foreign,
+            client=work.client,
+            platform=rattler.Subdir(work.question.platform),
+            execute_link_scripts=not work.question.is_foreign,
             reporter=reporter,
         )
     except (exceptions.InstallerError, exceptions.LinkError, exceptions.ExtractError, exceptions.IoError) as error:

@@ -12,7 +12,19 @@ import dataclasses
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._builder import canonical
-from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import channel_name, qualified
+from ansible_collections.airgap.conda.plugins.module_utils._builder.artifacts import (
+    NO_CHANNEL,
+    Artifact,
+    artifact,
+    is_artifact,
+)
+from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import (
+    PUBLIC,
+    Channels,
+    channel_name,
+    qualified,
+    record_channel,
+)
 from ansible_collections.airgap.conda.plugins.module_utils._builder.platforms import VirtualPackage
 from ansible_collections.airgap.conda.plugins.module_utils._model.packages import Package
 
@@ -22,6 +34,10 @@ class Question:
     """Which packages together, from which channels (addresses, strict priority), for which hosts."""
 
     dependencies: tuple[str, ...]
+    #: Packages that are given, to be used for what they are.
+    artifacts: tuple[Artifact, ...]
+    #: Whether the artifacts are all there shall be, so that nothing is solved.
+    explicit: bool
     channels: tuple[str, ...]
     platform: str
     builder: str
@@ -39,15 +55,23 @@ def question(
     directory: str,
     platforms: tuple[str, str],
     virtual_packages: tuple[VirtualPackage, ...],
+    *,
+    explicit: bool = False,
+    names: Channels = PUBLIC,
 ) -> Question:
-    """Resolve C(channel::name); a channel named only there is searched last, as conda does it.
+    """Resolve paths, addresses and C(channel::name); a channel named only there is searched last, as conda does it.
 
     *platforms* are the hosts' and the builder's.
     """
-    specs = [qualified(dependency, channels, directory) for dependency in dependencies]
+    given = [dependency for dependency in dependencies if is_artifact(dependency)]
+    specs = [
+        qualified(dependency, channels, directory, names) for dependency in dependencies if dependency not in given
+    ]
     extra = [spec.channel for spec in specs if spec.channel]
     return Question(
         dependencies=tuple(spec.text for spec in specs),
+        artifacts=tuple(artifact(dependency, directory) for dependency in given),
+        explicit=explicit,
         channels=tuple(dict.fromkeys([*channels, *extra])),
         platform=platforms[0],
         builder=platforms[1],
@@ -57,11 +81,12 @@ def question(
 
 def conda_package(record: t.Mapping[str, t.Any]) -> Package:
     """Read a package from conda's record of it (repodata or conda-meta)."""
+    known = record_channel(record) or NO_CHANNEL
     return Package(
         name=record["name"],
         version=record["version"],
         build=record.get("build") or "",
         # A directory of the builder's is nobody else's business.
-        channel=channel_name(canonical.channel(record.get("channel") or "")),
+        channel="" if known == NO_CHANNEL else channel_name(canonical.channel(known)),
         licence=record.get("license") or "",
     )

@@ -13,12 +13,19 @@ from __future__ import annotations
 import os
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._builder.clobbers import KEPT_BELOW, settle
+from ansible_collections.airgap.conda.plugins.module_utils._builder.conda_meta import Record
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import PackError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import GENERATION_MARKER, Relocations
 
 #: Marks of caches, locks, freezing and deployment speak of the prefix they lie in.
 _STAYING_NAMES = (".conda_lock", "CACHEDIR.TAG", "EXTERNALLY-MANAGED", "__pycache__")
-_STAYING_PATHS = ("conda-meta/frozen", "conda-meta/conda-unpacked", GENERATION_MARKER)
+_STAYING_PATHS = ("conda-meta/created_at", "conda-meta/frozen", "conda-meta/conda-unpacked", GENERATION_MARKER)
+
+
+#: Directories at the top that conda-pack takes for parts of an installation of conda and passes over, though they hold
+#: what pip or people put there.
+_PASSED_OVER = ("users", "conda-recipes", "python.app", "Launcher.app")
 
 
 class Source(t.NamedTuple):
@@ -34,16 +41,57 @@ class Source(t.NamedTuple):
     relocations: Relocations = ()
 
 
-def scan(prefix: str) -> list[Source]:
-    """Return all to be packed from *prefix*, sorted by path; C(PackError) with conda-pack's reason if it refuses."""
+class Scan(t.NamedTuple):
+    """All that is to be packed, sorted by path."""
+
+    sources: list[Source]
+    #: By path of a record, the paths of its package where another package's file lies.
+    lost: t.Mapping[str, set[str]]
+
+
+def scan(prefix: str, records: t.Sequence[Record], digest_of: t.Callable[[str], str]) -> Scan:
+    """Return what lies in *prefix*; C(PackError) with conda-pack's reason if it refuses."""
     from conda_pack import CondaEnv, CondaPackException
 
     try:
         files = CondaEnv.from_prefix(prefix, on_missing_cache="raise").files
     except CondaPackException as error:
         raise PackError(f"{prefix} cannot be packed: {' '.join(str(error).split())}") from None
-    sources = {file.target: _source(file, prefix) for file in files if _travels(file, prefix)}
-    return sorted(sources.values(), key=lambda source: os.fsencode(source.path))
+    found: dict[str, list[Source]] = {path: [Source(path, full, False)] for path, full in _passed_over(prefix)}
+    for file in files:
+        if _travels(file, prefix):
+            found.setdefault(file.target, []).append(_source(file, prefix))
+    owners = {(record.data.get("link") or {}).get("source"): record for record in records}
+    claims = {path: _claims(sources, owners) for path, sources in found.items() if len(sources) > 1}
+    origins, lost = settle(prefix, {path: claimants for path, claimants in claims.items() if claimants}, digest_of)
+    chosen = [
+        next((source for source in sources if source.origin == origins.get(path)), sources[-1])
+        for path, sources in found.items()
+    ]
+    return Scan(sorted(chosen, key=lambda source: os.fsencode(source.path)), lost)
+
+
+def _claims(sources: t.Sequence[Source], owners: t.Mapping[t.Any, Record]) -> list[tuple[str, Record]]:
+    """Return who brings a path: the packages below whose own copies the *sources* are."""
+    return [
+        (source.origin, record)
+        for source in sources
+        for package, record in owners.items()
+        if package and _below(source.origin, package)
+    ]
+
+
+def _passed_over(prefix: str) -> t.Iterator[tuple[str, str]]:
+    """Yield what conda-pack leaves out at the top, as it lists the rest: files, links, empty directories."""
+    names = [name for name in os.listdir(prefix) if name in _PASSED_OVER or name.endswith("~")]
+    for name in names:
+        full = os.path.join(prefix, name)
+        if os.path.islink(full) or not os.path.isdir(full):
+            yield name, full
+        for directory, below, files in os.walk(full):
+            links = [entry for entry in below if os.path.islink(os.path.join(directory, entry))]
+            leaves = [os.path.join(directory, entry) for entry in (*files, *links)]
+            yield from ((os.path.relpath(leaf, prefix), leaf) for leaf in leaves or ([] if below else [directory]))
 
 
 def _source(file: t.Any, prefix: str) -> Source:
@@ -57,6 +105,8 @@ def _travels(file: t.Any, prefix: str) -> bool:
     """Whether *file* is packed; bytecode that no package owns is made again on the host."""
     if file.target.endswith(".pyc") and "__pycache__/" in file.target:
         return not _below(file.source, prefix)
+    if file.target.startswith(KEPT_BELOW):
+        return False
     name = os.path.basename(file.target)
     return name not in _STAYING_NAMES and file.target not in _STAYING_PATHS
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import grp
+import json
 import os
 import pwd
 import re
@@ -29,6 +30,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import
 from ansible_collections.airgap.conda.plugins.module_utils._model.registration import Mark, Scope, wanted_marks
 
 _LIBRARY = re.compile(r"python\d+\.\d+")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Deployment:
@@ -88,7 +90,9 @@ class Deployment:
 
     def wanted_marks(self) -> list[Mark]:
         """Return the marks of registration that shall be on this host."""
-        return wanted_marks(self.order, self.scope, self._python_libraries()) if self.order.state == "present" else []
+        if self.order.state != "present":
+            return []
+        return wanted_marks(self.order, self.scope, self._python_libraries(), self._variables())
 
     def registered(self) -> set[str]:
         """Return the paths below the prefix that registration put there, or will."""
@@ -102,6 +106,17 @@ class Deployment:
             names = sorted(os.listdir(os.path.join(self.order.prefix, "lib")))
             return [f"lib/{name}" for name in names if _LIBRARY.fullmatch(name)]
         return []
+
+    def _variables(self) -> dict[str, str]:
+        """Return what conda sets when it activates the environment, which works without conda too."""
+        if not (self.order.register.profile or self.order.register.kernel):
+            return {}
+        # Others write this file; what they damage sets nothing.
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            with open(os.path.join(self.order.prefix, "conda-meta", "state"), encoding="utf-8") as file:
+                found = json.load(file).get("env_vars", {})
+            return {name: str(value) for name, value in found.items() if _VARIABLE.fullmatch(name)}
+        return {}
 
     def awaited(self, base: str) -> dict[str, t.Any]:
         """Return what must be sent: of which offer, from which byte on, in which encoding.

@@ -20,7 +20,8 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import
 from ansible_collections.airgap.conda.plugins.module_utils._host.registering import findings, is_there
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import Verified, verify
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
-from ansible_collections.airgap.conda.plugins.module_utils._model.orders import VERIFY_QUICK, Offer
+from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import parse_manifest
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import SHARE_COPY, VERIFY_QUICK, Offer
 from ansible_collections.airgap.conda.plugins.module_utils._model.plan import (
     Damage,
     Found,
@@ -61,6 +62,7 @@ class View(t.NamedTuple):
 
 def look(deployment: Deployment) -> View:
     """Return what is on the host and what shall be done."""
+    deployment.store.check_owner()
     header = deployment.store.live()
     verified = verify_live(deployment, header)
     prefix, keeping = deployment.order.prefix, deployment.order.keeping
@@ -150,8 +152,24 @@ def _findings(deployment: Deployment, offer: Offer, plan: Plan, want: Want) -> t
         tree = store.tree(live.generation)
         yield f"{order.prefix} and {tree} both say that they are generation {live.generation}; move one away by hand"
     if plan.deploy:
-        missing = offer.size - Incoming(deployment.store, offer).received if deployment.origin.stored else 0
-        yield from deployment.origin.findings()
-        yield from preflight(offer.needs, missing, order.prefix, deployment.facts, place_of(order.envs_dir))
+        here = plan.generation or not deployment.origin.stored
+        missing = 0 if here else offer.size - Incoming(deployment.store, offer).received
+        needs = offer.needs._replace(size=max(0, offer.needs.size - _shared(deployment, plan, live, offer)))
+        if not plan.generation:
+            yield from deployment.origin.findings()
+        yield from preflight(needs, missing, order.prefix, deployment.facts, place_of(order.envs_dir))
         if os.geteuid() != 0 and (want.uid, want.gid) != (os.geteuid(), os.getegid()):
             yield f"{order.prefix} shall belong to another than this user, which takes root; use become"
+
+
+def _shared(deployment: Deployment, plan: Plan, live: Header | None, offer: Offer) -> int:
+    """Return how many bytes the new generation may share; what it will is known when its file list is here."""
+    if plan.generation:
+        return offer.needs.size
+    if live is None or deployment.order.keeping.share == SHARE_COPY:
+        return 0
+    # Generation zero has no manifest, and shares nothing.
+    with contextlib.suppress(FileNotFoundError, BundleError):
+        where = f"the manifest of {live.generation}"
+        return parse_manifest(deployment.store.manifest(live.generation), where).needs.size
+    return 0

@@ -15,6 +15,8 @@ import zlib
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.bytecode import compile_bytecode, renew_bytecode
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
+from ansible_collections.airgap.conda.plugins.module_utils._host.facts import place_of
+from ansible_collections.airgap.conda.plugins.module_utils._host.owning import claims_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.payload import Payload
 from ansible_collections.airgap.conda.plugins.module_utils._host.recording import now
 from ansible_collections.airgap.conda.plugins.module_utils._host.sharing import Base, Sharing, find_base
@@ -36,7 +38,9 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.orders import 
     MANIFEST_PIECE,
     Offer,
 )
+from ansible_collections.airgap.conda.plugins.module_utils._model.ownership import Ownership
 from ansible_collections.airgap.conda.plugins.module_utils._model.plan import Want
+from ansible_collections.airgap.conda.plugins.module_utils._model.preflight import shortage
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header
 
 
@@ -77,6 +81,7 @@ def _make(deployment: Deployment, offer: Offer, staging: Staging, incoming: Payl
     if order.bytecode:
         deployment.progress.say("compiling bytecode")
         compile_bytecode(staging, store.staging, order.prefix, settled)
+    staging.note_packages(Ownership(claims_of(store.staging)))
     store.write_receipt(header, staging.items.values(), incoming.piece(MANIFEST_PIECE), packed)
     store.write_index(header.generation, stat_index(store.staging))
     return header
@@ -97,7 +102,12 @@ def _fill(
         settled = sharing.give_bytecode(entries) if order.bytecode else settled
     if offer.base:
         _refuse_loss(base, entries, staging.given)
-    if any(entry.path not in staging.given for entry in entries):
+    own = [entry for entry in entries if entry.path not in staging.given]
+    # What has arrived is here already, and only what is shared was not counted before.
+    short = shortage(sum(entry.size for entry in own), place_of(order.envs_dir))
+    if short:
+        raise DeployError(short)
+    if own:
         with incoming.open(ARCHIVE_PIECE) as archive:
             staging.extract(entries, offer.carriers, offer.codec, archive, deployment.progress)
     renew_bytecode(staging, store.staging, order.prefix, entries)

@@ -31,16 +31,16 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.registration i
 _DIRECTORY_MODE = 0o755
 
 
-def scope_of(order: Order) -> Scope:
-    """Return whose registration this process makes; C(DeployError) for a user that does not exist."""
-    me = pwd.getpwuid(os.geteuid())
+def scope_of(order: Order, uid: t.Optional[int] = None) -> Scope:
+    """Return whose registration *uid*, or this process, makes; C(DeployError) for a user that does not exist."""
+    me = pwd.getpwuid(os.geteuid() if uid is None else uid)
     homes = {}
     for user in order.register.users:
         try:
             homes[user] = pwd.getpwnam(user).pw_dir
         except KeyError:
             raise DeployError(f"env_deploy_register_users names {user}, who has no account on this host") from None
-    return Scope(system=os.geteuid() == 0, home=me.pw_dir, homes=homes)
+    return Scope(system=me.pw_uid == 0, home=me.pw_dir, homes=homes)
 
 
 def findings(order: Order, scope: Scope) -> list[str]:

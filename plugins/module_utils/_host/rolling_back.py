@@ -52,6 +52,7 @@ class Rollback:
 
     def choose(self) -> None:
         """Find the generation that is meant; C(DeployError) where there is none such."""
+        self.store.check_owner()
         header = self.store.live()
         if header is None and os.path.lexists(self.store.prefix):
             raise DeployError(

@@ -31,6 +31,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
     Entry,
     parents,
 )
+from ansible_collections.airgap.conda.plugins.module_utils._model.ownership import Ownership
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Item
 from ansible_collections.airgap.conda.plugins.module_utils._model.relocation import relocate
 from ansible_collections.airgap.conda.plugins.module_utils._model.renewal import Digest, renew
@@ -241,6 +242,12 @@ class Staging:
                 # What was given states all that was given.
                 if entry.renews == kind and (entry.path not in self.given or self.relocated.keys() - self.given.keys()):
                     self._renew_file(kind, entry)
+
+    def note_packages(self, ownership: Ownership) -> None:
+        """Note of each file which package it belongs to, while the records of all say so."""
+        for path, item in self.items.items():
+            if item.type != DIRECTORY:
+                self.items[path] = item._replace(package=ownership.owner(path))
 
     def _renew_file(self, kind: str, entry: Entry) -> None:
         full = os.path.join(self._root, entry.path)

@@ -19,6 +19,7 @@ import contextlib
 import fcntl
 import os
 import re
+import stat
 import time
 import typing as t
 
@@ -113,12 +114,26 @@ class Store:
             except ValueError:
                 raise BundleError(f"{self.format} is damaged; remove it by hand and run again") from None
 
+    def check_owner(self) -> None:
+        """Raise C(DeployError) where another user may have put what is in the store, and may lead us elsewhere."""
+        for directory in (self.top, self.root):
+            with contextlib.suppress(FileNotFoundError):
+                status = os.lstat(directory)
+                if not stat.S_ISDIR(status.st_mode):
+                    raise DeployError(f"{directory} is no directory, so somebody else put it there; move it away")
+                if status.st_uid not in (0, os.geteuid()):
+                    raise DeployError(
+                        f"{directory} belongs to another user (uid {status.st_uid}), who could lead this run elsewhere;"
+                        " deploy as that user (become_user), or to another env_deploy_envs_dir"
+                    )
+
     @contextlib.contextmanager
-    def locked(self) -> t.Iterator[None]:
-        """Keep every other run off this environment; C(DeployError) naming the holder when it does not go."""
+    def locked(self, patience: float = PATIENCE) -> t.Iterator[None]:
+        """Keep every other run off this environment; C(DeployError) naming the holder that stays for *patience*."""
+        self.check_owner()
         self.create()
         with open(os.path.join(self.root, "lock"), "a+", encoding="ascii") as file:
-            _take(file, self.prefix)
+            _take(file, self.prefix, patience)
             if os.fstat(file.fileno()).st_nlink:
                 # Another controller may have come first, with a newer collection.
                 self.check_format()
@@ -131,13 +146,26 @@ class Store:
                 yield
                 return
         # Another run removed the store, lock and all, while this one waited.
-        with self.locked():
+        with self.locked(patience):
             yield
+
+    @property
+    def busy(self) -> bool:
+        """Whether another run works on this environment at this moment."""
+        with contextlib.suppress(FileNotFoundError, PermissionError), open(
+            os.path.join(self.root, "lock"), "rb"
+        ) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
 
     def live(self) -> Header | None:
         """Return the header of the live generation, or None when what is live is not ours."""
         self.check_format()
-        generation = generation_of(self.prefix)
+        # What a link at the prefix leads to was not put there by us.
+        generation = "" if os.path.islink(self.prefix) else generation_of(self.prefix)
         try:
             return self.header(generation) if generation else None
         except FileNotFoundError:
@@ -251,8 +279,8 @@ def generation_of(tree: str) -> str:
     return name if _GENERATION.fullmatch(name) else ""
 
 
-def _take(file: t.IO[str], prefix: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+def _take(file: t.IO[str], prefix: str, patience: float) -> None:
+    deadline = time.monotonic() + patience
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -11,42 +11,63 @@ import os
 import stat
 import typing as t
 
+#: Directories that could not be read, and why.
+Denied = t.Dict[str, str]
+
 #: What lstat says: (mode, uid, gid, inode, size, mtime ns, ctime ns); of directories only the first three.
 Stats = t.Tuple[int, ...]
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-def stat_index(root: str) -> bytes:
+def stat_index(root: str, denied: t.Optional[Denied] = None) -> bytes:
     """Return the stat index of the tree at *root*: first its device, then each path and its stats in order.
 
-    Linking or renaming a directory changes its own times, so those of directories are left out.
+    Linking or renaming a directory changes its own times, so those of directories are left out. Directories that this
+    process may not read are noted in *denied*, and nothing below them is in the index; without it, they are an error.
     """
     directory = os.open(root, _DIRECTORY)
     try:
         lines = [f"{os.fstat(directory).st_dev}\0"]
-        _append(directory, "", lines)
+        _append(directory, "", lines, denied)
     finally:
         os.close(directory)
     return os.fsencode("".join(lines))
 
 
-def _append(directory: int, below: str, lines: list[str]) -> None:
+def _append(directory: int, below: str, lines: list[str], denied: t.Optional[Denied]) -> None:
     """Append what is in the open *directory*.
 
     Named from there: the kernel walks whole paths anew for each file, which takes 1.4 times as long.
     """
     for name in sorted(os.listdir(directory)):
-        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        try:
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        except FileNotFoundError:
+            # Users work in the tree: what is gone by now was not there.
+            continue
         if not stat.S_ISDIR(status.st_mode):
             lines.append(f"{below}{name}\0{_stats(status)}\0")
             continue
         lines.append(f"{below}{name}\0{status.st_mode} {status.st_uid} {status.st_gid}\0")
-        inner = _open(directory, below, name)
+        _append_below(directory, name, f"{below}{name}", lines, denied)
+
+
+def _append_below(directory: int, name: str, path: str, lines: list[str], denied: t.Optional[Denied]) -> None:
+    """Append what is in the directory *name* of the open *directory*."""
+    before = len(lines)
+    try:
+        inner = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
         try:
-            _append(inner, f"{below}{name}/", lines)
+            _append(inner, f"{path}/", lines, denied)
         finally:
             os.close(inner)
+    except OSError as error:
+        if denied is None or not isinstance(error, PermissionError):
+            error.filename = error.filename if "/" in str(error.filename) else path
+            raise
+        del lines[before:]
+        denied[path] = error.strerror or "cannot be read"
 
 
 def _stats(status: os.stat_result) -> str:
@@ -97,14 +118,6 @@ class Touched:
         return b"\0".join([self._now.get(field, field) for field in fields]) if self._now else index
 
 
-def _open(directory: int, below: str, name: str) -> int:
-    try:
-        return os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
-    except OSError as error:
-        error.filename = f"{below}{name}"
-        raise
-
-
 def parse_stat_index(index: bytes) -> dict[str, Stats]:
     """Return the stats of each path in *index*; of a damaged one, nothing, so that all is looked at again."""
     fields = index.split(b"\0")[1:-1]
@@ -115,3 +128,17 @@ def parse_stat_index(index: bytes) -> dict[str, Stats]:
         }
     except ValueError:
         return {}
+
+
+def vouching_for_others(index: bytes, paths: t.Iterable[str]) -> bytes:
+    """Return *index* with stats for *paths*, whether or not they are in it, that are those of nothing.
+
+    So it is never equal to that of a tree, and they are looked at again.
+    """
+    doubtful = dict.fromkeys(map(os.fsencode, paths))
+    if not doubtful:
+        return index
+    device, *fields = index.split(b"\0")[:-1]
+    kept = [b"%b\0%b\0" % each for each in zip(fields[::2], fields[1::2]) if each[0] not in doubtful]
+    nothing = [b"%b\0%b\0" % (path, b"0 0 0") for path in sorted(doubtful)]
+    return b"%b\0%b" % (device, b"".join([*kept, *nothing]))

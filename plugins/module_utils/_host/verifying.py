@@ -7,24 +7,56 @@
 
 from __future__ import annotations
 
-import hashlib
+import errno
 import os
+import re
 import stat
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._host.digesting import (
+    Digests,
+    digest_of,
+    processors,
+)
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
-from ansible_collections.airgap.conda.plugins.module_utils._host.tree import Stats, parse_stat_index, stat_index
+from ansible_collections.airgap.conda.plugins.module_utils._host.tree import (
+    Denied,
+    Stats,
+    parse_stat_index,
+    stat_index,
+    vouching_for_others,
+)
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
     DIRECTORY,
     FILE,
     LINK,
+    parents,
     source_of_bytecode,
+)
+from ansible_collections.airgap.conda.plugins.module_utils._model.findings import (
+    Finding,
+    Seen,
+    damage_of,
+    of_missing,
+    of_recorded,
+    of_unexpected,
+    type_of,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import VERIFY_FULL, VERIFY_RECEIPT
 from ansible_collections.airgap.conda.plugins.module_utils._model.plan import Damage
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Item
 
-_CHUNK = 1 << 20
+#: So much of a changed file is searched for prefixes that are not its own.
+_SEARCHED = 1 << 20
+_PLACEHOLDER = re.compile(
+    rb"_placehold_placehold|airgap_conda_prefix_placeholder|/opt/anaconda1anaconda2anaconda3|/airgap-conda/build/"
+)
+_INTERPRETER = re.compile(rb"#![ \t]*(/[^\s]+)/bin/[^\s/]*(?:python|pypy|[Rr]script|perl)[^\s/]*")
+#: Where the host's own interpreters are, below which no environment is.
+_SYSTEM = (b"", b"/usr", b"/usr/local")
+
+#: Where stats have size and mtime.
+_SIZE, _MTIME = 4, 5
 
 
 class Verified(t.NamedTuple):
@@ -35,6 +67,16 @@ class Verified(t.NamedTuple):
     fresh_index: t.Optional[bytes] = None
 
 
+class Examined(t.NamedTuple):
+    """What examining found."""
+
+    findings: t.Tuple[Finding, ...] = ()
+    #: As of C(Verified); nothing that differs is in it, so that it is found again.
+    fresh_index: t.Optional[bytes] = None
+    #: Directories nothing is known of.
+    denied: t.Mapping[str, str] = {}
+
+
 def verify(store: Store, tree: str, generation: str, depth: str, registered: t.Container[str] = ()) -> Verified:
     """Compare *tree* with the receipt of *generation*.
 
@@ -43,36 +85,31 @@ def verify(store: Store, tree: str, generation: str, depth: str, registered: t.C
     """
     if depth == VERIFY_RECEIPT:
         return Verified(Damage())
-    kept, now = store.index(generation), stat_index(tree)
-    if depth != VERIFY_FULL and kept == now:
-        return Verified(Damage())
-    items = store.receipt(generation).items
-    known = (
-        {} if depth == VERIFY_FULL or kept.partition(b"\0")[0] != now.partition(b"\0")[0] else parse_stat_index(kept)
-    )
-    found = parse_stat_index(now)
-    damage = compare(tree, items, known, found, registered)
-    # An index that vouches for what is not ours would keep it from being found again.
-    return Verified(damage, now if not any(damage) and kept != now else None)
+    examined = examine(store, tree, generation, depth, registered)
+    for path in examined.denied:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+    return Verified(damage_of(examined.findings), examined.fresh_index)
 
 
-def compare(
-    prefix: str,
-    items: t.Mapping[str, Item],
-    known: t.Mapping[str, Stats],
-    found: t.Mapping[str, Stats],
-    registered: t.Container[str],
-) -> Damage:
-    """Return the damage of the tree that has the stats *found*, where *known* are those last seen intact."""
-    missing, modified = [], []
-    for path, item in items.items():
-        stats = found.get(path)
-        if stats is None:
-            if not item.derived:
-                missing.append(path)
-        elif stats != known.get(path) and not is_as_recorded(os.path.join(prefix, path), item, stats):
-            modified.append(path)
-    return Damage(tuple(missing), tuple(modified), tuple(unexpected_of(items, found, registered)))
+def examine(store: Store, tree: str, generation: str, depth: str, registered: t.Container[str] = ()) -> Examined:
+    """Return every difference between *tree* and the receipt of *generation*, as deep as M(verify)."""
+    denied: Denied = {}
+    kept, now = store.index(generation), stat_index(tree, denied)
+    if depth != VERIFY_FULL and kept == now and not denied:
+        return Examined()
+    found, last = parse_stat_index(now), parse_stat_index(kept)
+    same_device = kept.partition(b"\0")[0] == now.partition(b"\0")[0]
+    known = last if same_device and depth != VERIFY_FULL else {}
+    if depth == VERIFY_FULL:
+        # Read by other processes while this one reads the receipt.
+        digests = _digests(tree, (path for path, stats in found.items() if stat.S_ISREG(stats[0])), found)
+        items = store.receipt(generation).items
+    else:
+        items = store.receipt(generation).items
+        digests = _digests(tree, _suspects(items, found, known), found)
+    findings = tuple(_Tree(tree, store.prefix, found, known, last, digests).compare(items, registered, denied))
+    fresh = vouching_for_others(now, [finding.path for finding in findings if not finding.benign])
+    return Examined(findings, fresh if fresh != kept and not denied else None, denied)
 
 
 def unexpected_of(
@@ -86,23 +123,97 @@ def unexpected_of(
 def is_as_recorded(path: str, item: Item, stats: Stats) -> bool:
     """Whether what is at *path*, and has these *stats*, is what the receipt says."""
     mode, uid, gid = stats[:3]
-    if (uid, gid) != (item.uid, item.gid):
+    if (uid, gid) != (item.uid, item.gid) or type_of(mode) != item.type:
         return False
     if item.type == LINK:
-        return stat.S_ISLNK(mode) and os.readlink(path) == item.target
+        return os.readlink(path) == item.target
     if stat.S_IMODE(mode) != item.mode:
         return False
-    if item.type == DIRECTORY:
-        return stat.S_ISDIR(mode)
-    return item.type == FILE and stat.S_ISREG(mode) and stats[4] == item.size and _digest(path) == item.sha256
+    return item.type == DIRECTORY or (stats[_SIZE] == item.size and digest_of(path) == item.sha256)
 
 
-def _digest(path: str) -> str:
-    digest = hashlib.sha256()
-    try:
-        with open(path, "rb", buffering=0) as file:
-            for chunk in iter(lambda: file.read(_CHUNK), b""):
-                digest.update(chunk)
-    except OSError as error:
-        return f"unreadable: {error.strerror}"
-    return digest.hexdigest()
+def _digests(tree: str, paths: t.Iterable[str], found: t.Mapping[str, Stats]) -> Digests:
+    return Digests(tree, [(path, found[path][_SIZE]) for path in paths], processors())
+
+
+def _suspects(
+    items: t.Mapping[str, Item], found: t.Mapping[str, Stats], known: t.Mapping[str, Stats]
+) -> t.Iterator[str]:
+    """Yield the files that nothing but their bytes can tell to be as recorded."""
+    for path, stats in found.items():
+        item = items.get(path)
+        is_file = item is not None and item.type == FILE and stat.S_ISREG(stats[0])
+        if item is not None and is_file and stats[_SIZE] == item.size and stats != known.get(path):
+            yield path
+
+
+class _Tree(t.NamedTuple):
+    """A tree, and what lstat says of it."""
+
+    root: str
+    #: Where it is live, or was.
+    prefix: str
+    found: t.Mapping[str, Stats]
+    #: Of what was last seen intact, as far as it vouches for anything.
+    known: t.Mapping[str, Stats]
+    #: The same, whether or not it does.
+    last: t.Mapping[str, Stats]
+    digests: Digests
+
+    def compare(
+        self, items: t.Mapping[str, Item], registered: t.Container[str], denied: t.Container[str]
+    ) -> t.Iterator[Finding]:
+        """Yield how the tree differs from *items*; nothing is said of what is below directories *denied*."""
+        changed = set()
+        for path, item in items.items():
+            stats = self.found.get(path)
+            if stats is None:
+                if not item.derived and not any(parent in denied for parent in parents(path)):
+                    yield of_missing(item)
+            elif stats != self.known.get(path):
+                seen = self._see(path, item, stats)
+                if not seen.same:
+                    changed.add(path)
+                yield from of_recorded(item, seen)
+        new = {path: stats for path, stats in self.found.items() if path not in items and path not in registered}
+        if new:
+            kept = {path for path in items if path in self.found}
+            yield from of_unexpected({path: self._see_new(path, stats) for path, stats in new.items()}, changed, kept)
+
+    def _see(self, path: str, item: Item, stats: Stats) -> Seen:
+        kind = type_of(stats[0])
+        same: t.Optional[bool] = kind == item.type
+        if same and kind == LINK:
+            same = os.readlink(os.path.join(self.root, path)) == item.target
+        elif same and kind == FILE:
+            same = self._is_recorded(path, item, stats)
+        taint = self._taint(path) if kind == FILE and same is False else ""
+        last = self.last.get(path, ())
+        touched = len(last) > _MTIME and len(stats) > _MTIME and last[_MTIME] != stats[_MTIME]
+        return Seen(kind, stat.S_IMODE(stats[0]), stats[1], stats[2], same, taint, touched)
+
+    def _is_recorded(self, path: str, item: Item, stats: Stats) -> t.Optional[bool]:
+        if stats[_SIZE] != item.size:
+            return False
+        digest = self.digests.of(path)
+        return None if digest is None else digest == item.sha256
+
+    def _see_new(self, path: str, stats: Stats) -> Seen:
+        kind = type_of(stats[0])
+        # Caches are many, and name what their sources name.
+        taint = self._taint(path) if kind == FILE and source_of_bytecode(path) is None else ""
+        return Seen(kind, stat.S_IMODE(stats[0]), stats[1], stats[2], taint=taint)
+
+    def _taint(self, path: str) -> str:
+        """Return which prefix that is not its own the changed file at *path* holds, if any."""
+        try:
+            descriptor = os.open(os.path.join(self.root, path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            with open(descriptor, "rb", buffering=0) as file:
+                head = file.read(_SEARCHED)
+        except OSError:
+            return ""
+        if _PLACEHOLDER.search(head):
+            return "placeholder"
+        interpreter = _INTERPRETER.match(head)
+        own = os.fsencode(self.prefix)
+        return "foreign-prefix" if interpreter and interpreter[1] not in (own, *_SYSTEM) else ""

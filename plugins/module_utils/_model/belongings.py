@@ -45,7 +45,7 @@ def grouped(paths: t.Collection[str], records: t.Mapping[str, t.Collection[str]]
         brought = left & set(records[record])
         left -= brought
         if brought:
-            words.append(f"{_label(record)} ({len(brought)} files)")
+            words.append(f"{_label(record)} ({len(brought)} file{'' if len(brought) == 1 else 's'})")
     return [*words, *sorted(left)]
 
 

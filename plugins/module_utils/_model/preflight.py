@@ -50,6 +50,13 @@ def preflight(needs: Needs, payload: int, prefix: str, host: HostFacts, place: P
     ]
 
 
+def shortage(size: int, place: Place) -> str | None:
+    """Return what keeps *place* from taking *size* bytes that no other generation gives, or None."""
+    if place.free_bytes >= size:
+        return None
+    return f"{place.directory} has {place.free_bytes / 1e6:.0f} MB free, what changed needs {size / 1e6:.0f} MB"
+
+
 def _fitness(needs: Needs, host: HostFacts) -> t.Iterator[str]:
     if needs.platform not in ("noarch", host.platform):
         yield f"the bundle is for {needs.platform}, this host is {host.platform}; build it with env_build_platform"

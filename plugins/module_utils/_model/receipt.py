@@ -34,6 +34,8 @@ class Item(t.NamedTuple):
     target: str
     #: Made on the host from other files (bytecode), so its absence is no damage.
     derived: bool
+    #: Name of the package it belongs to, in canonical form; empty for those of none. Explains, and decides nothing.
+    package: str = ""
 
 
 _TYPES = list(t.get_type_hints(Item).values())

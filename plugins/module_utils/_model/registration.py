@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import typing as t
@@ -23,6 +24,8 @@ LINE = "line"
 DIRECTORY = "directory"
 
 _MADE = "Made by airgap.conda"
+#: Bytes of a name that every file system takes, less what is put behind it meanwhile.
+_NAME_MAX = 240
 
 
 class Mark(t.NamedTuple):
@@ -55,14 +58,24 @@ class Scope(t.NamedTuple):
     homes: t.Dict[str, str]
 
 
-def wanted_marks(order: Order, scope: Scope, python_libraries: t.Sequence[str]) -> list[Mark]:
-    """Return everything that registers *order*; *python_libraries*: its C(lib/pythonX.Y), below the prefix."""
+#: Name and value of each.
+Variables = t.Mapping[str, str]
+_NONE: Variables = {}
+
+
+def wanted_marks(
+    order: Order, scope: Scope, python_libraries: t.Sequence[str], variables: Variables = _NONE
+) -> list[Mark]:
+    """Return everything that registers *order*.
+
+    *python_libraries* are its C(lib/pythonX.Y), below the prefix; *variables* are those that activating it sets.
+    """
     return [
         *_conda(order, scope),
         *_users(order, scope),
-        *_profile(order, scope),
+        *_profile(order, variables),
         *_commands(order, scope),
-        *_kernel(order, scope),
+        *_kernel(order, scope, variables),
         *_frozen(order, python_libraries),
     ]
 
@@ -75,6 +88,8 @@ def _conda(order: Order, scope: Scope) -> t.Iterator[Mark]:
     directory = "/etc/conda/condarc.d" if scope.system else f"{scope.home}/.conda/condarc.d"
     # One name for one directory: /a/b and /a_b are two.
     name = "airgap" + order.envs_dir.replace("%", "%25").replace("_", "%5F").replace("/", "_")
+    if len(name.encode("utf-8", "surrogateescape")) > _NAME_MAX:
+        name = "airgap-" + hashlib.sha256(order.envs_dir.encode("utf-8", "surrogateescape")).hexdigest()
     first = own if scope.system else f"{scope.home}/.conda/envs"
     listed = dict.fromkeys((own, first, order.envs_dir))
     text = f"# {_MADE}; removed with the last environment in {order.envs_dir}.\nenvs_dirs:\n"
@@ -86,14 +101,16 @@ def _users(order: Order, scope: Scope) -> t.Iterator[Mark]:
         yield Mark(LINE, f"{scope.homes[user]}/.conda/environments.txt", order.prefix, user)
 
 
-def _profile(order: Order, scope: Scope) -> t.Iterator[Mark]:
+def _profile(order: Order, variables: Variables) -> t.Iterator[Mark]:
     if order.register.profile:
-        yield Mark(FILE, f"/etc/profile.d/airgap-{order.name}.sh", profile_text(order))
+        yield Mark(FILE, f"/etc/profile.d/airgap-{order.name}.sh", profile_text(order, variables))
 
 
-def profile_text(order: Order) -> str:
+def profile_text(order: Order, variables: Variables = _NONE) -> str:
     """Return a login-shell snippet that activates the environment, with or without a conda."""
     prefix = shlex.quote(order.prefix)
+    # As conda does it, before the scripts of packages.
+    exports = "".join(f"    export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
     return f"""\
 # {_MADE}: activates {order.prefix} in login shells.
 if [ -d {prefix}/bin ]; then
@@ -101,7 +118,7 @@ if [ -d {prefix}/bin ]; then
     CONDA_DEFAULT_ENV={shlex.quote(order.name)}
     PATH="$CONDA_PREFIX/bin:$PATH"
     export CONDA_PREFIX CONDA_DEFAULT_ENV PATH
-    for _airgap_script in "$CONDA_PREFIX"/etc/conda/activate.d/*.sh; do
+{exports}    for _airgap_script in "$CONDA_PREFIX"/etc/conda/activate.d/*.sh; do
         [ ! -r "$_airgap_script" ] || . "$_airgap_script"
     done
     unset _airgap_script
@@ -115,18 +132,21 @@ def _commands(order: Order, scope: Scope) -> t.Iterator[Mark]:
         yield Mark(LINK, f"{directory}/{command}", f"{order.prefix}/bin/{command}")
 
 
-def _kernel(order: Order, scope: Scope) -> t.Iterator[Mark]:
+def _kernel(order: Order, scope: Scope, variables: Variables) -> t.Iterator[Mark]:
     """A kernel for every Jupyter of the host, or of the user; its name takes no plus sign."""
     if not order.register.kernel:
         return
     data = "/usr/local/share" if scope.system else f"{scope.home}/.local/share"
     directory = f"{data}/jupyter/kernels/airgap-{order.name.replace('+', '-plus-').lower()}"
-    kernel = {
+    kernel: dict[str, t.Any] = {
         "argv": [f"{order.prefix}/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
         "display_name": order.name,
         "language": "python",
         "metadata": {"debugger": True},
     }
+    if variables:
+        # Jupyter puts other variables in where it finds a dollar.
+        kernel["env"] = {name: value.replace("$", "$$") for name, value in sorted(variables.items())}
     yield Mark(DIRECTORY, directory, "")
     yield Mark(FILE, f"{directory}/kernel.json", json.dumps(kernel, indent=1) + "\n")
 

@@ -11,7 +11,7 @@ import sys
 import threading
 import urllib.request
 
-from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import channel_url
+from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import PUBLIC
 
 from .screen import DemoError
 
@@ -24,7 +24,7 @@ def trouble_with(channel: str) -> str:
     found = [f"no answer within {PATIENCE:.0f} s"]
 
     def ask() -> None:
-        request = urllib.request.Request(f"{channel_url(channel, '')}/noarch/repodata.json.zst", method="HEAD")
+        request = urllib.request.Request(f"{PUBLIC.url(channel, '')}/noarch/repodata.json.zst", method="HEAD")
         try:
             with urllib.request.urlopen(request, timeout=PATIENCE):
                 found[0] = ""

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import typing as t
 from pathlib import Path
 
@@ -12,10 +13,12 @@ import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._builder import bundles
 from ansible_collections.airgap.conda.plugins.module_utils._builder.bundles import (
     Bundled,
+    Policy,
     Target,
     make_bundle,
     plan_bundle,
 )
+from ansible_collections.airgap.conda.plugins.module_utils._builder.leaks import LeakRules
 from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_directory import (
     find_bundle,
     is_intact,
@@ -187,7 +190,7 @@ def test_what_is_no_bundle_is_told(tmp_path: Path) -> None:
 
 # --- licences -------------------------------------------------------------------------------------------------------
 
-NO_GPL = parse_rules({"deny": ["GPL-*"]})
+NO_GPL = Policy(parse_rules({"deny": ["GPL-*"]}))
 
 
 def licensed(made: Handmade) -> None:
@@ -230,3 +233,56 @@ def test_new_rules_hold_for_what_was_packed_before(target: Target, made: Handmad
 def test_rules_for_what_is_no_environment_are_told_so(target: Target, tmp_path: Path) -> None:
     with pytest.raises(PackError, match="is not a conda environment"):
         make_bundle(target._replace(prefix=str(tmp_path)), SPEC, Progress(), NO_GPL)
+
+
+# --- leaks ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def telling(made: Handmade, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment of somebody whose home is in two files and the target of a link."""
+    monkeypatch.setenv("HOME", "/home/ann")
+    made.put("share/notes.txt", b"made in /home/ann/work")
+    made.put("share/other.txt", b"/home/ann/work\n/home/anna")
+    made.link("lib/data", "/home/ann/data")
+
+
+def tried(attempt: t.Callable[..., Bundled], target: Target) -> Bundled:
+    words = (target, SPEC, Progress()) if attempt is make_bundle else (target, Progress())
+    return attempt(*words)
+
+
+@pytest.mark.usefixtures("telling")
+def test_who_built_is_refused_and_nothing_is_made(target: Target) -> None:
+    reason = (
+        "what is packed names the builder: lib/data (the home directory /home/ann), share/notes.txt (the home directory"
+        " /home/ann), share/other.txt (the home directory /home/ann); take that out, name the files in the exempt of"
+        " leaks, or set its policy to report"
+    )
+    for attempt in (make_bundle, plan_bundle):
+        with pytest.raises(PackError) as caught:
+            tried(attempt, target)
+        assert str(caught.value) == reason
+    assert not os.path.exists(target.dist) or os.listdir(target.dist) == []
+
+
+@pytest.mark.usefixtures("telling")
+def test_who_built_is_reported_again_and_again(target: Target, tmp_path: Path) -> None:
+    report = Policy(leaks=LeakRules("report"))
+    planned = plan_bundle(target, Progress(), report)
+    packed = make_bundle(target, SPEC, Progress(), report)
+    remembered = make_bundle(target, SPEC, Progress(), report)
+    assert [leak.path for leak in packed.leaks] == ["lib/data", "share/notes.txt", "share/other.txt"]
+    assert planned.leaks == packed.leaks == remembered.leaks and not remembered.changed
+    shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+    assert plan_bundle(target, Progress(), report).leaks == packed.leaks
+
+
+@pytest.mark.usefixtures("telling")
+def test_what_was_reported_once_is_refused_under_other_rules(target: Target) -> None:
+    make_bundle(target, SPEC, Progress(), Policy(leaks=LeakRules("report")))
+    for attempt in (make_bundle, plan_bundle):
+        with pytest.raises(PackError, match="names the builder"):
+            tried(attempt, target)
+    exempt = Policy(leaks=LeakRules(exempt=("share/*", "lib/data")))
+    assert make_bundle(target, SPEC, Progress(), exempt).leaks == ()

@@ -10,11 +10,8 @@ import typing as t
 
 import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._builder import canonical
-from ansible_collections.airgap.conda.plugins.module_utils._builder.canonical import (
-    names_prefix,
-    plain_shebang,
-    to_placeholder,
-)
+from ansible_collections.airgap.conda.plugins.module_utils._builder.canonical import plain_shebang, to_placeholder
+from ansible_collections.airgap.conda.plugins.module_utils._builder.leaks import names
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import PLACEHOLDER
 from ansible_collections.airgap.conda.plugins.module_utils._model.renewal import Digest
 from hypothesis import example, given
@@ -79,7 +76,7 @@ def test_the_prefix_is_replaced_wherever_the_chunks_are_cut(data: bytes, sizes: 
 @example(b"/envs/ml.y", [9, 1])
 @example(b"x/envs/ml.y7", [11, 1])
 def test_the_prefix_is_found_wherever_the_chunks_are_cut(data: bytes, sizes: list[int]) -> None:
-    assert names_prefix(cut(data, sizes), PREFIX) == bool(occurrences(data))
+    assert names(cut(data, sizes), PREFIX) == bool(occurrences(data))
 
 
 @pytest.mark.parametrize(
@@ -103,13 +100,13 @@ def test_the_prefix_is_found_wherever_the_chunks_are_cut(data: bytes, sizes: lis
     ],
 )
 def test_a_longer_name_is_not_the_prefix(text: bytes, whole: bool) -> None:
-    assert names_prefix([text], PREFIX) == whole
+    assert names([text], PREFIX) == whole
     assert (b"".join(to_placeholder([text], PREFIX)) != text) == whole
 
 
 def test_odd_bytes_in_the_prefix_are_found() -> None:
-    assert names_prefix([b"/caf\xe9/x"], "/caf\udce9")
-    assert not names_prefix([b"/caf\xc3\xa9/x"], "/caf\udce9")
+    assert names([b"/caf\xe9/x"], "/caf\udce9")
+    assert not names([b"/caf\xc3\xa9/x"], "/caf\udce9")
 
 
 # --- scripts --------------------------------------------------------------------------------------------------------
@@ -214,6 +211,61 @@ def test_two_builds_of_one_package_are_packed_alike() -> None:
     assert canonical.conda_meta(elsewhere, set(), {}) == canonical.conda_meta(RECORD, set(), {})
 
 
+# What the two say of one package, less what they say alike.
+BY_CONDA: dict[str, t.Any] = {
+    "name": "x",
+    "subdir": "noarch",
+    "channel": "https://h/chan/noarch",
+    "package_type": "noarch_python",
+    "depends": [],
+    "constrains": [],
+    "track_features": "",
+    "license_family": None,
+    "_requested_specs": [],
+    "requested_specs": [],
+    "package_tarball_full_path": "/pkgs/x-1-0.conda",
+    "extracted_package_dir": "/pkgs/x-1-0",
+    "link": {"source": "/pkgs/x-1-0", "type": 3},
+    "files": ["lib/x", "lib/__pycache__/x.pyc", "bin/x"],
+    "paths_data": {
+        "paths_version": 1,
+        "paths": [
+            {"_path": "lib/x", "path_type": "hardlink", "sha256": "3", "sha256_in_prefix": "3"},
+            {"_path": "lib/__pycache__/x.pyc", "path_type": "pyc_file", "size_in_bytes": 9},
+            {"_path": "bin/x", "path_type": "unix_python_entry_point", "size_in_bytes": 242},
+        ],
+    },
+}
+BY_RATTLER: dict[str, t.Any] = {
+    "name": "x",
+    "subdir": "noarch",
+    "channel": "https://h/chan/",
+    "arch": None,
+    "platform": None,
+    "depends": [],
+    "requested_specs": [],
+    "extracted_package_dir": "/cache/x-1-0-4711",
+    "link": {"source": "/cache/x-1-0-4711", "type": 1},
+    "files": ["bin/x", "lib/x"],
+    "paths_data": {
+        "paths_version": 1,
+        "paths": [
+            {"_path": "bin/x", "path_type": "unix_python_entry_point", "sha256": "7", "size_in_bytes": 236},
+            {"_path": "lib/x", "path_type": "hardlink", "sha256": "3"},
+        ],
+    },
+}
+
+
+def test_the_records_of_two_solvers_are_packed_alike() -> None:
+    digests = {"bin/x": Digest("8", 200)}
+    assert packed(BY_CONDA, digests) == packed(BY_RATTLER, digests)
+    assert packed(BY_CONDA, digests)["paths_data"]["paths"] == [
+        {"_path": "bin/x", "path_type": "unix_python_entry_point", "sha256_in_prefix": "8"},
+        {"_path": "lib/x", "path_type": "hardlink", "sha256": "3", "sha256_in_prefix": "3"},
+    ]
+
+
 @pytest.mark.parametrize("record", [{"name": "x"}, {"name": "x", "link": None, "url": None, "paths_data": None}])
 def test_records_with_little_in_them_are_taken(record: dict[str, t.Any]) -> None:
     assert packed(record)["files"] == []
@@ -243,6 +295,54 @@ def test_history_has_constant_times() -> None:
     assert canonical.history(text) == (
         b"==> 1980-01-01 00:00:00 <==\n# cmd: conda create\n+x\n==> 1980-01-01 00:00:00 <==\n-x ==> no <==\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("typed", "packed"),
+    [
+        (b"# cmd: /home/ann/conda/bin/conda create -p /home/ann/envs/x a", b"# cmd: conda create -p x a"),
+        (b"# cmd: conda env create --file=/home/ann/x.yml", b"# cmd: conda env create --file=x.yml"),
+        (b"# update specs: ['a=1', 'file:///home/ann/b-1-0.conda']", b"# update specs: ['a=1', 'b-1-0.conda']"),
+        (b"# cmd: conda create conda-forge/linux-64::a", b"# cmd: conda create conda-forge/linux-64::a"),
+        (b"# note: /home/ann/x", b"# note: /home/ann/x"),
+    ],
+)
+def test_history_names_no_directory_of_who_typed(typed: bytes, packed: bytes) -> None:
+    assert canonical.history(typed + b"\n") == packed + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("spec", "packed"),
+    [
+        ("python=3.11", "python=3.11"),
+        ("conda-forge/linux-64::a", "conda-forge/linux-64::a"),
+        ("/home/ann/b-1-0.conda", "b-1-0.conda"),
+        ("file:///home/ann/b-1-0.conda", "b-1-0.conda"),
+        ("https://ann:secret@host/b-1-0.conda", "https://host/b-1-0.conda"),
+    ],
+)
+def test_what_was_asked_for_names_no_directory(spec: str, packed: str) -> None:
+    record = {"requested_spec": spec, "requested_specs": [spec]}
+    said = json.loads(canonical.conda_meta(record, (), {}))
+    assert (said["requested_spec"], said["requested_specs"]) == (packed, [packed])
+
+
+@pytest.mark.parametrize(
+    ("url", "packed"),
+    [
+        ("file:///home/ann/wheels/own-1.0-py3-none-any.whl", "file:///own-1.0-py3-none-any.whl"),
+        ("file:///home/ann/src/own/", "file:///own"),
+        ("https://ann:secret@host/own-1.0.tar.gz", "https://host/own-1.0.tar.gz"),
+    ],
+)
+def test_where_a_wheel_lay_is_nobodys_business(url: str, packed: str) -> None:
+    text = canonical.direct_url(json.dumps({"url": url, "archive_info": {"hash": "sha256=x"}}).encode())
+    assert json.loads(text) == {"url": packed, "archive_info": {"hash": "sha256=x"}}
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"{}", b'"x"', b'{"url": 1}', b"\xff"])
+def test_what_states_no_origin_stays_as_it_is(text: bytes) -> None:
+    assert canonical.direct_url(text) == text
 
 
 @pytest.mark.parametrize(

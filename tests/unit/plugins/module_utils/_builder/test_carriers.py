@@ -157,5 +157,9 @@ def test_files_of_packages_go_before_carriers() -> None:
     assert [carrier.entry.path for carrier in carriers(taken)] == ["bin/activate.fish", "bin/deactivate"]
 
 
-def test_without_a_python_there_is_nothing_to_unpack_with() -> None:
-    assert "bin/conda-unpack" not in [carrier.entry.path for carrier in carriers(ENTRIES[1:])]
+def test_without_a_python_in_it_that_of_the_host_unpacks(unpacked: Path) -> None:
+    (unpacked / "bin/python").unlink()
+    (unpacked / "bin/conda-unpack").write_bytes(unpack_script(ENTRIES[1:]))
+    done = unpack(unpacked)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (unpacked / "bin/tool").read_text() == f"#!/bin/sh\necho {unpacked}\n"

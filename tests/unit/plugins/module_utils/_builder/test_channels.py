@@ -7,10 +7,11 @@ from __future__ import annotations
 import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._builder.channels import (
     DEFAULTS,
+    PUBLIC,
+    Channels,
     channel_name,
-    channel_url,
-    channel_urls,
     qualified,
+    record_channel,
 )
 
 FORGE = "https://conda.anaconda.org/conda-forge"
@@ -30,16 +31,16 @@ FORGE = "https://conda.anaconda.org/conda-forge"
     ],
 )
 def test_addresses(channel: str, url: str) -> None:
-    assert channel_url(channel, "/work") == url
+    assert PUBLIC.url(channel, "/work") == url
 
 
 def test_an_alias_is_looked_under() -> None:
-    assert channel_url("main", "/work", "https://mirror.example.com") == "https://mirror.example.com/main"
+    assert Channels("https://mirror.example.com").url("main", "/work") == "https://mirror.example.com/main"
 
 
 def test_lists() -> None:
-    assert channel_urls(["conda-forge", "nodefaults", "conda-forge"], "/") == (FORGE,)
-    assert channel_urls(["defaults"], "/") == DEFAULTS
+    assert PUBLIC.urls(["conda-forge", "nodefaults", "conda-forge"], "/") == (FORGE,)
+    assert PUBLIC.urls(["defaults"], "/") == DEFAULTS
 
 
 @pytest.mark.parametrize(
@@ -70,3 +71,17 @@ MIRROR = "https://mirror.example.com/conda-forge"
 )
 def test_qualified_dependencies(spec: str, channels: list[str], text: str, channel: str | None) -> None:
     assert qualified(spec, channels, "/") == (text, channel)
+
+
+@pytest.mark.parametrize(
+    ("channel", "expected"),
+    [
+        (f"{FORGE}/linux-64", FORGE),
+        (f"{FORGE}/", FORGE),
+        (FORGE, FORGE),
+        ("file:///srv/not-linux-64", "file:///srv/not-linux-64"),
+        (None, ""),
+    ],
+)
+def test_the_channel_of_a_record(channel: str | None, expected: str) -> None:
+    assert record_channel({"channel": channel, "subdir": "linux-64"}) == expected

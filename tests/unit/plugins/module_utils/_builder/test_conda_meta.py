@@ -13,6 +13,7 @@ from pathlib import Path
 from ansible_collections.airgap.conda.plugins.module_utils._builder.conda_meta import (
     corrected,
     history,
+    read_records,
     settle,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._builder.installed import installed_packages
@@ -82,3 +83,61 @@ def test_settle(tmp_path: Path) -> None:
     assert "# update specs: ['alpha']" in (meta / "history").read_text()
     assert installed_packages(str(tmp_path)) == (Package("alpha", "1.0", "0", "https://h/chan", licence="MIT"),)
     assert not any("tk-1" in path.read_text() or "pw" in path.read_text() for path in meta.iterdir())
+
+
+# As conda 26.7 writes it.
+NOARCH = {
+    "url": "https://c.example/noarch/beta-2-0.conda",
+    "name": "beta",
+    "version": "2",
+    "build": "0",
+    "noarch": "python",
+    "subdir": "noarch",
+    "channel": "https://h/chan/noarch",
+    "files": ["lib/python3.11/site-packages/beta.py", "bin/tool", "bin/beta"],
+    "paths_data": {
+        "paths_version": 1,
+        "paths": [
+            {"_path": "site-packages/beta.py", "path_type": "hardlink", "sha256": "1"},
+            {"_path": "python-scripts/tool", "path_type": "hardlink", "sha256": "2"},
+            {"_path": "share/beta", "path_type": "hardlink", "sha256": "3"},
+            {"_path": "bin/beta", "path_type": "unix_python_entry_point", "size_in_bytes": 3},
+        ],
+    },
+}
+
+
+def test_paths_of_noarch_packages_are_those_in_the_prefix(tmp_path: Path) -> None:
+    meta = tmp_path / "conda-meta"
+    meta.mkdir()
+    (meta / "beta-2-0.json").write_text(json.dumps(NOARCH))
+    python = {"name": "python", "version": "3.11.2", "build": "0"}
+    stated: list[list[str]] = []
+    for record in (None, python, {**python, "python_site_packages_path": "lib/python3.13t/site-packages"}):
+        if record:
+            (meta / "python-3.11.2-0.json").write_text(json.dumps(record))
+        data = read_records(str(tmp_path))[0].data
+        stated.append([path["_path"] for path in data["paths_data"]["paths"]])
+    assert stated == [
+        ["site-packages/beta.py", "bin/tool", "share/beta", "bin/beta"],
+        ["lib/python3.11/site-packages/beta.py", "bin/tool", "share/beta", "bin/beta"],
+        ["lib/python3.13t/site-packages/beta.py", "bin/tool", "share/beta", "bin/beta"],
+    ]
+
+
+def test_settled_prefixes_do_not_tell_what_installed_them(tmp_path: Path) -> None:
+    """What rattler and conda leave different beside their records."""
+    texts = []
+    for indent in ("    ", "\t"):
+        prefix = tmp_path / str(len(indent))
+        (prefix / "conda-meta").mkdir(parents=True)
+        (prefix / "bin").mkdir()
+        (prefix / "conda-meta/beta-2-0.json").write_text(json.dumps(NOARCH))
+        (prefix / "conda-meta/created_at").touch()
+        (prefix / "bin/beta").write_text(f"#!/p/python\nif True:\n{indent}main()\n")
+        (prefix / "bin/beta").chmod(0o755)
+        settle(str(prefix), ["beta"], {})
+        assert (prefix / "bin/beta").stat().st_mode & 0o777 == 0o755
+        texts.append((prefix / "bin/beta").read_text())
+        assert not (prefix / "conda-meta/created_at").exists()
+    assert texts[0] == texts[1]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from ansible_collections.airgap.conda.plugins.module_utils._builder.explanations import (
+    elsewhere,
     unknown_packages,
     unreachable,
     unsatisfiable,
@@ -32,6 +33,14 @@ def test_unknown_packages_come_with_the_nearest_names() -> None:
     assert unknown_packages(["pandsa", "numpy=1"], ["numpy", "pandas", "six"], ["https://a:b@h/c"]) == (
         "no channel has a package pandsa; did you mean pandas? (channels: https://***@h/c)"
     )
+
+
+def test_other_platforms_are_named() -> None:
+    assert elsewhere({"bzip2=1.0.8=hcfcfb64_5": {"win-64"}, "b": {"osx-64", "osx-arm64"}}, "linux-64") == (
+        "bzip2=1.0.8=hcfcfb64_5 exists for win-64 only; b exists for osx-64 and osx-arm64 only, and the hosts are "
+        "linux-64; take the build or package away, or mark it `# [win]`"
+    )
+    assert elsewhere({}, "linux-64") is None
 
 
 def test_nothing_is_unknown() -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import json
@@ -16,8 +17,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._builder import packing
 from ansible_collections.airgap.conda.plugins.module_utils._builder.canonical import to_placeholder
+from ansible_collections.airgap.conda.plugins.module_utils._builder.leaks import LeakRules, Trace, Watch
 from ansible_collections.airgap.conda.plugins.module_utils._builder.packing import (
-    Guard,
     Packing,
     bytecode_placeholders,
     bytecode_time,
@@ -396,6 +397,100 @@ def test_a_package_that_names_the_builder_is_refused(made: Handmade, tmp_path: P
     assert refused(made, tmp_path).startswith(f"share/evil would carry the builder's path {made.prefix}, which no host")
 
 
+def test_a_package_lost_from_the_cache_in_part_is_refused(made: Handmade, tmp_path: Path) -> None:
+    (made.cache / "tool-1.0-0/share/plain").unlink()
+    assert refused(made, tmp_path) == (
+        f"{made.cache}/tool-1.0-0/share/plain is missing; if it is the package cache's, empty that and build again"
+    )
+
+
+@pytest.mark.parametrize("name", ["easy-install.pth", "own.egg-link"])
+def test_what_leads_out_of_the_environment_is_refused(made: Handmade, tmp_path: Path, name: str) -> None:
+    made.put(f"{SITE}/{name}", f"{made.prefix}/lib\n/home/ann/src\n".encode())
+    assert refused(made, tmp_path).startswith(f"{SITE}/{name} leads to /home/ann/src, outside of the environment")
+
+
+def test_what_leads_about_inside_is_packed(made: Handmade, tmp_path: Path) -> None:
+    made.put(f"{SITE}/own.pth", f"import sys; sys.path\n{made.prefix}/lib\nbelow\n# /x\n".encode())
+    assert pack(made, tmp_path / "dist").entries[f"{SITE}/own.pth"].relocations == HERE
+
+
+def test_a_binary_that_may_name_the_builder_is_packed_as_it_is(made: Handmade, tmp_path: Path) -> None:
+    data = b"\0" + os.fsencode(made.prefix) + b"/lib\0"
+    made.put("lib/own.so", data)
+    run = Packing(str(made.prefix), Progress(), LeakRules(exempt=("lib/own*",)))
+    run.pack(str(tmp_path), "env", "linux-64")
+    assert [(leak.path, leak.trace.text) for leak in run.leaks] == [("lib/own.so", str(made.prefix))]
+
+
+def test_an_origin_in_the_builders_files_is_packed_as_a_name(made: Handmade, tmp_path: Path) -> None:
+    origin = f"{SITE}/own-1.dist-info/direct_url.json"
+    made.put(origin, b'{"url": "file:///home/ann/own-1-py3-none-any.whl", "archive_info": {}}')
+    made.put(f"{SITE}/own-1.dist-info/RECORD", b"own-1.dist-info/direct_url.json,sha256=old,1\n")
+    root = staged(pack(made, tmp_path / "dist"), "/opt/envs/ml", tmp_path / "host")
+    text = (root / origin).read_bytes()
+    assert json.loads(text)["url"] == "file:///own-1-py3-none-any.whl"
+    digest = base64.urlsafe_b64encode(hashlib.sha256(text).digest()).rstrip(b"=").decode()
+    record = (root / f"{SITE}/own-1.dist-info/RECORD").read_text()
+    assert record == f"own-1.dist-info/direct_url.json,sha256={digest},{len(text)}\n"
+
+
+def test_what_conda_pack_passes_over_at_the_top_is_packed(made: Handmade, tmp_path: Path) -> None:
+    made.put("users/guide/note.txt", f"in {made.prefix}".encode())
+    made.put("draft~", b"kept")
+    made.link("users/link", "guide")
+    (made.prefix / "users/empty").mkdir()
+    entries = pack(made, tmp_path / "dist").entries
+    assert entries["users/guide/note.txt"].relocations == HERE
+    assert {"draft~", "users/link", "users/empty"} <= set(entries)
+
+
+# --- paths that several packages bring ------------------------------------------------------------------------------
+
+
+def claimed(made: Handmade, winner: str) -> None:
+    """Two packages bring one path, as conda leaves that: both records name it, one file is there."""
+    for name in ("tool-a", "tool-b"):
+        if (made.prefix / "share/both").exists():
+            (made.prefix / "share/both").unlink()
+        made.install(name, {"share/both": PackageFile(f"of {name}".encode()), f"share/{name}": PackageFile(b"own")})
+    (made.prefix / "share/both").unlink()
+    os.link(made.cache / f"{winner}-1.0-0/share/both", made.prefix / "share/both")
+
+
+@pytest.mark.parametrize(("winner", "loser"), [("tool-a", "tool-b"), ("tool-b", "tool-a")])
+def test_of_two_packages_the_one_whose_file_is_there_has_the_path(
+    made: Handmade, tmp_path: Path, winner: str, loser: str
+) -> None:
+    claimed(made, winner)
+    root = staged(pack(made, tmp_path / "dist"), "/opt/envs/ml", tmp_path / "host")
+    assert (root / "share/both").read_text() == f"of {winner}"
+    named = {name: json.loads((root / f"conda-meta/{name}-1.0-0.json").read_text()) for name in (winner, loser)}
+    assert sorted(named[winner]["files"]) == ["share/both", f"share/{winner}"]
+    assert named[loser]["files"] == [f"share/{loser}"]
+    assert [path["_path"] for path in named[loser]["paths_data"]["paths"]] == [f"share/{loser}"]
+
+
+def test_what_rattler_kept_of_the_loser_stays_behind(made: Handmade, tmp_path: Path) -> None:
+    claimed(made, "tool-a")
+    record = made.prefix / "conda-meta/tool-b-1.0-0.json"
+    moved = "__clobbers__/tool-b/share/both"
+    record.write_text(record.read_text().replace('"share/both"', f'"{moved}"'))
+    made.put(moved, b"of tool-b")
+    packed = pack(made, tmp_path / "dist")
+    root = staged(packed, "/opt/envs/ml", tmp_path / "host")
+    assert (root / "share/both").read_text() == "of tool-a"
+    assert json.loads((root / "conda-meta/tool-b-1.0-0.json").read_text())["files"] == ["share/tool-b"]
+    assert not any(path.startswith("__clobbers__") for path in packed.entries)
+
+
+def test_a_path_that_is_none_of_theirs_is_refused(made: Handmade, tmp_path: Path) -> None:
+    claimed(made, "tool-a")
+    (made.prefix / "share/both").unlink()
+    made.put("share/both", b"of somebody")
+    assert "changed after they were installed" in refused(made, tmp_path)
+
+
 def test_an_environment_that_changes_meanwhile_is_refused(made: Handmade, tmp_path: Path) -> None:
     packing_run = Packing(str(made.prefix), Progress())
     members = packing_run.members()
@@ -426,12 +521,9 @@ def test_the_closing_check_finds_what_the_canonical_form_would_replace(choices: 
     while at < len(data):
         chunks.append(data[at : at + sizes[len(chunks) % len(sizes)]])
         at += len(chunks[-1])
-    named = PLACEHOLDER.encode() in b"".join(to_placeholder([data], "/envs/ml"))
-    if named:
-        with pytest.raises(PackError):
-            list(Guard("/envs/ml").watch("x", chunks))
-    else:
-        assert b"".join(Guard("/envs/ml").watch("x", chunks)) == data
+    watch = Watch((Trace("the prefix", "/envs/ml"),))
+    assert b"".join(watch.over(Entry("x", FILE), chunks)) == data
+    assert bool(watch.leaks) == (PLACEHOLDER.encode() in b"".join(to_placeholder([data], "/envs/ml")))
 
 
 @pytest.mark.parametrize(

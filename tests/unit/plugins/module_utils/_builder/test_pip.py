@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._builder import pip
+from ansible_collections.airgap.conda.plugins.module_utils._builder.requirements import RequirementFile
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BuildError
 from ansible_collections.airgap.conda.plugins.module_utils._model.packages import PIP, Package
 
 
@@ -35,7 +37,7 @@ def test_what_leads_pip_away_is_left_out() -> None:
 
 def test_the_users_options_come_last() -> None:
     command = pip.arguments("/p", "r.txt", ["--only-binary=:all:"])
-    assert command[:4] == ["/p/bin/python", "-m", "pip", "install"]
+    assert command[:5] == ["/p/bin/python", "-m", "pip", "--disable-pip-version-check", "install"]
     assert command[-3:] == ["--requirement", "r.txt", "--only-binary=:all:"]
 
 
@@ -53,6 +55,23 @@ def test_the_users_options_come_last() -> None:
 )
 def test_failures_are_one_line_without_credentials(lines: list[str], message: str) -> None:
     assert pip.failure(1, lines) == f"pip failed (1): {message}"
+
+
+def test_editable_installs_are_told(tmp_path: Path) -> None:
+    for name, url in (("a", '{"dir_info": {"editable": true}}'), ("b", '{"dir_info": {}}'), ("c", "")):
+        metadata = tmp_path / f"lib/python3.11/site-packages/{name}-1.dist-info"
+        metadata.mkdir(parents=True)
+        (metadata / "METADATA").write_text(f"Name: {name}\nVersion: 1\n\n")
+        if url:
+            (metadata / "direct_url.json").write_text(url)
+    with pytest.raises(BuildError, match=r"^pip installed a as editable, which cannot travel; "):
+        pip._refuse_editable(str(tmp_path))
+
+
+def test_pips_messages_name_the_users_files() -> None:
+    files = (RequirementFile("/w/e.yml", ()), RequirementFile("/w/r.txt", ()))
+    said = "pip failed (1): ERROR: Invalid requirement: 'x y' (from line 3 of /t/1.txt)"
+    assert pip._in_the_users_words(said, files, "/t") == said.replace("/t/1.txt", "/w/r.txt")
 
 
 def test_predicted() -> None:

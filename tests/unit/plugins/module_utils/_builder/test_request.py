@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import typing as t
+from pathlib import Path
 
 import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._builder import request as requests
@@ -20,7 +21,7 @@ def builder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def asked(text: str = SPEC, **parameters: t.Any) -> requests.Request:
-    nothing = dict.fromkeys(("name", "channels", "platform", "pip_args", "virtual_packages"))
+    nothing = dict.fromkeys(("name", "channels", "platform", "pip_args", "virtual_packages", "files"))
     return request({**nothing, "spec": "/w/e.yml", "content": text, **parameters})
 
 
@@ -36,8 +37,12 @@ def test_pip_is_added_with_a_word() -> None:
         (SPEC, {"platform": "linux-aarch64"}, "/w/e.yml: the pip section cannot be installed for linux-aarch64"),
         (SPEC, {"platform": "linux"}, "'linux' is no platform"),
         (SPEC, {"name": "a/b"}, "/w/e.yml: 'a/b' cannot name a directory"),
+        (f"#\n{SPEC.replace('demo', 'a/b')}", {}, "/w/e.yml:2: 'a/b' cannot name a directory"),
+        (SPEC.replace("attrs", "-r r.txt"), {}, "/w/e.yml:3: /w/r.txt cannot be read: No such file"),
+        (SPEC.replace("attrs", "./a.whl"), {}, "/w/e.yml:3: "),
+        (SPEC.replace("python", "./a-1-0.conda"), {}, "/w/e.yml:3: "),
         ("dependencies: [a]\n", {"name": "a"}, "/w/e.yml: names no channel"),
-        ("dependencies: ['>=1']\nchannels: [c]\n", {"name": "a"}, "/w/e.yml: '>=1' names no package"),
+        ("dependencies: ['>=1']\nchannels: [c]\n", {"name": "a"}, "/w/e.yml:1: '>=1' names no package"),
     ],
 )
 def test_refusals(text: str, parameters: dict[str, t.Any], message: str) -> None:
@@ -59,6 +64,25 @@ def test_refusals(text: str, parameters: dict[str, t.Any], message: str) -> None
 )
 def test_every_input_counts(parameters: dict[str, t.Any]) -> None:
     assert asked(**parameters).wanted.inputs != asked().wanted.inputs
+
+
+def test_content_of_what_is_included_and_of_local_files_counts(tmp_path: Path) -> None:
+    wheel, package = tmp_path / "a-1.whl", tmp_path / "b-1-0.conda"
+    text = SPEC.replace("attrs", f"-r r.txt, {wheel}").replace("python", f"python, {package}")
+    seen = set()
+    for included, *contents in (("x", b"1", b"1"), ("y", b"1", b"1"), ("y", b"2", b"1"), ("y", b"2", b"2")):
+        wheel.write_bytes(contents[0])
+        package.write_bytes(contents[1])
+        seen.add(asked(text, files={"/w/r.txt": included}).wanted.inputs)
+    assert len(seen) == 4
+
+
+def test_an_explicit_list_needs_a_name_and_no_channel() -> None:
+    text = "@EXPLICIT\nhttps://h/c/noarch/six-1-0.conda\n"
+    wanted = asked(text, name="demo").wanted
+    assert (wanted.explicit, wanted.channels) == (True, ())
+    with pytest.raises(SpecError, match=r"^/w/e\.yml: the environment has no name"):
+        asked(text)
 
 
 def test_comments_order_of_keys_and_new_tokens_do_not_count() -> None:

@@ -9,7 +9,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.airgap.conda.plugins.module_utils._host import activating, switching, verifying
+from ansible_collections.airgap.conda.plugins.module_utils._host import activating, digesting, switching
 from ansible_collections.airgap.conda.plugins.module_utils._host.inspecting import inspect
 from ansible_collections.airgap.conda.plugins.module_utils._host.recording import recorded_switches
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
@@ -89,7 +89,7 @@ def test_no_file_is_read_while_stats_agree(
 ) -> None:
     site.present(one)
     site.present(two)
-    monkeypatch.setattr(verifying, "_digest", lambda _path: pytest.fail("a file was read"))
+    monkeypatch.setattr(digesting, "_digest", lambda _path: pytest.fail("a file was read"))
     for _again in range(2):
         assert site.back("1")["changed"]
         assert site.back("2")["changed"]

@@ -13,7 +13,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.airgap.conda.plugins.module_utils._host import acting, bytecode, deployment, sharing, verifying
+from ansible_collections.airgap.conda.plugins.module_utils._host import acting, bytecode, deployment, digesting, sharing
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import verify
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import PLACEHOLDER
@@ -84,7 +84,7 @@ def assert_indexes_are_true(site: Site, monkeypatch: pytest.MonkeyPatch) -> None
     for generation, tree in trees.items():
         assert not any(verify(site.store, tree, generation, VERIFY_FULL).damage), generation
         with monkeypatch.context() as patched:
-            patched.setattr(verifying, "_digest", lambda path: pytest.fail(f"{path} was read"))
+            patched.setattr(digesting, "_digest", lambda path: pytest.fail(f"{path} was read"))
             assert not any(verify(site.store, tree, generation, VERIFY_QUICK).damage), generation
 
 

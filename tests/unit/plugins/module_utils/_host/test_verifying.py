@@ -11,11 +11,11 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.airgap.conda.plugins.module_utils._host import verifying
+from ansible_collections.airgap.conda.plugins.module_utils._host import digesting
 from ansible_collections.airgap.conda.plugins.module_utils._host.staging import Staging
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
-from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import Verified, verify
+from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import Verified, examine, verify
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import EPOCH
 from ansible_collections.airgap.conda.plugins.module_utils._model.plan import Damage
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header, Item
@@ -152,13 +152,13 @@ def test_registration_below_the_prefix_is_expected(store: Store) -> None:
 
 def test_quick_reads_only_what_changed_and_full_all(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    digest = verifying._digest
+    digest = digesting._digest
 
-    def noted(path: str) -> str:
+    def noted(path: str) -> bytes:
         read.append(os.path.relpath(path, store.prefix))
         return digest(path)
 
-    monkeypatch.setattr(verifying, "_digest", noted)
+    monkeypatch.setattr(digesting, "_digest", noted)
     check(store)
     assert read == []
     os.utime(os.path.join(store.prefix, "bin/tool"))
@@ -177,20 +177,27 @@ def test_what_was_found_intact_is_taken_into_the_index(store: Store) -> None:
     assert check(store) == UNDAMAGED
 
 
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda prefix: (prefix / "bin/tool").write_bytes(b"fool"), Damage(modified=("bin/tool",))),
+        (lambda prefix: (prefix / "bin/mine").touch(), Damage(unexpected=("bin/mine",))),
+        (lambda prefix: (prefix / "lib/empty").chmod(0o700), Damage(modified=("lib/empty",))),
+    ],
+)
 @pytest.mark.parametrize("depth", ["quick", "full"])
-def test_damage_is_found_again_and_again(store: Store, depth: str) -> None:
-    (Path(store.prefix) / "bin/tool").write_bytes(b"fool")
-    assert check(store, depth).fresh_index is None
-
-
-@pytest.mark.parametrize("depth", ["quick", "full"])
-def test_what_is_not_ours_is_found_again_and_again(store: Store, depth: str) -> None:
-    (Path(store.prefix) / "bin/mine").touch()
-    for _again in range(2):
-        found = check(store, depth)
-        assert found.damage.unexpected == ("bin/mine",)
-        if found.fresh_index is not None:
-            store.write_index(GENERATION, found.fresh_index)
+def test_what_differs_is_found_again_and_what_does_not_is_not_read_again(
+    store: Store, depth: str, change: t.Callable[[Path], object], expected: Damage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.utime(os.path.join(store.prefix, "lib/x.py"))
+    change(Path(store.prefix))
+    found = check(store, depth)
+    assert found.damage == expected and found.fresh_index is not None
+    store.write_index(GENERATION, found.fresh_index)
+    assert check(store, depth) == Verified(expected, None)
+    monkeypatch.setattr(digesting, "_digest", pytest.fail)
+    if expected.modified != ("bin/tool",):
+        assert check(store) == Verified(expected, None)
 
 
 @pytest.mark.parametrize("index", [b"", b"garbage", b"0\0bin/tool\x001 2 3\0"])
@@ -208,12 +215,33 @@ def test_an_index_of_another_device_vouches_for_nothing(store: Store) -> None:
     assert damage(store) == Damage(modified=("bin/tool",))
 
 
-def test_what_cannot_be_read_has_no_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "secret").touch(0o000)
-    tmp_path.chmod(0o755)
-    monkeypatch.chdir(tmp_path)
+def test_directories_that_cannot_be_read_are_an_error_to_those_who_put_right(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefix = Path(store.prefix)
+    open_to_all(prefix)
+    (prefix / "lib/empty").chmod(0o700)
+    (prefix / "lib/x.py").chmod(0o600)
+    monkeypatch.chdir(prefix)
+    relative = Store(".", "ml")
+    relative.prefix = "."
+    monkeypatch.setattr(relative, "index", store.index)
+    items = store.receipt(GENERATION)
+    monkeypatch.setattr(relative, "receipt", lambda _generation: items)
 
     def look() -> None:
-        assert verifying._digest("secret") == "unreadable: Permission denied"
+        with pytest.raises(PermissionError, match="lib/empty"):
+            verify(relative, ".", GENERATION, "full")
+        found = examine(relative, ".", GENERATION, "full")
+        assert found.denied == {"lib/empty": "Permission denied"}
+        kinds = {(finding.kind, finding.path) for finding in found.findings}
+        assert kinds == {("mode-changed", "lib/empty"), ("mode-changed", "lib/x.py"), ("unreadable", "lib/x.py")}
 
     as_a_user(look)
+
+
+def open_to_all(path: Path) -> None:
+    """Let other users come as far as *path*, where tests have their directories."""
+    for each in (path, *path.parents):
+        if each.stat().st_uid == os.geteuid() and each.name.startswith(("pytest", "test", "ml", "popen")):
+            each.chmod(0o755)

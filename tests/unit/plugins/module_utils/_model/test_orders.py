@@ -11,6 +11,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.errors import 
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import Needs, Piece
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
     Health,
+    Keeping,
     Offer,
     Order,
     Registration,
@@ -163,3 +164,11 @@ def test_names_that_are_a_word_are_taken(name: str) -> None:
 def test_a_relative_directory_is_refused(envs_dir: str) -> None:
     with pytest.raises(DeployError, match="must be an absolute path of the host"):
         parse_order({**LEAST, "envs_dir": envs_dir})
+
+
+def test_how_generations_are_kept() -> None:
+    asked = {"keep": 5, "collect_used": True, "share": "copy", "on_unexpected": "keep", "adopt": True}
+    assert parse_order({**LEAST, **asked}).keeping == Keeping(5, True, "keep", True, "copy")
+    assert parse_order({**LEAST, **dict.fromkeys(asked)}).keeping == parse_order(LEAST).keeping == Keeping()
+    with pytest.raises(DeployError, match="env_deploy_keep counts the live generation, so it is 1 or more, not 0"):
+        parse_order({**LEAST, "keep": 0})

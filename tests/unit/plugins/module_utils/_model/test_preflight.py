@@ -6,7 +6,13 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import Needs
-from ansible_collections.airgap.conda.plugins.module_utils._model.preflight import RESERVE, HostFacts, Place, preflight
+from ansible_collections.airgap.conda.plugins.module_utils._model.preflight import (
+    RESERVE,
+    HostFacts,
+    Place,
+    preflight,
+    shortage,
+)
 
 NEEDS = Needs("linux-64", "2.17", "12.0", 30, 1_000_000, 100)
 HOST = HostFacts("linux-64", "2.31", "12.4")
@@ -101,3 +107,9 @@ def test_everything_is_told_at_once() -> None:
         ["the", "prefix", "/" + "p" * 40],
     ]
     assert not any("\n" in finding for finding in told)
+
+
+def test_what_changed_needs_room_as_well() -> None:
+    place = PLACE._replace(free_bytes=5_000_000)
+    assert shortage(5_000_000, place) is None
+    assert shortage(6_000_000, place) == "/opt has 5 MB free, what changed needs 6 MB"

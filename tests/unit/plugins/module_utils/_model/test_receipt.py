@@ -35,7 +35,7 @@ HEADER = Header(
 )
 ITEMS = [
     Item("bin", "dir", "", 0, 0o755, 0, 1000, "", False),
-    Item("bin/tool", "file", "a" * 64, 12, 0o755, 0, 1000, "", False),
+    Item("bin/tool", "file", "a" * 64, 12, 0o755, 0, 1000, "", False, "tool"),
     Item("caf\udce9\n", "file", "b" * 64, 0, 0o644, 0, 1000, "", False),
     Item("lib/__pycache__/x.cpython-311.pyc", "file", "c" * 64, 1, 0o644, 0, 1000, "", True),
     Item("lib/libx.so", "link", "", 0, 0o777, 0, 1000, "libx.so.1", False),

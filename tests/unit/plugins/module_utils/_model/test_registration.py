@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import configparser
+import hashlib
 import json
 import shutil
 import subprocess
@@ -60,6 +61,13 @@ def order(envs_dir: str = "/srv/envs", **register: t.Any) -> Order:
             "/home/ann/.conda/condarc.d/airgap_home_ann_.conda_envs.yml",
             ["/opt/conda/envs", "/home/ann/.conda/envs"],
         ),
+        (
+            "/" + "d" * 250,
+            "/c",
+            SYSTEM,
+            f"/etc/conda/condarc.d/airgap-{hashlib.sha256(b'/' + b'd' * 250).hexdigest()}.yml",
+            ["/c/envs", "/" + "d" * 250],
+        ),
         # Not the one of /a/b, nor of /a%5Fb.
         ("/a_b", "/c", SYSTEM, "/etc/conda/condarc.d/airgap_a%5Fb.yml", ["/c/envs", "/a_b"]),
         ("/a%5Fb", "/c", SYSTEM, "/etc/conda/condarc.d/airgap_a%255Fb.yml", ["/c/envs", "/a%5Fb"]),
@@ -107,6 +115,11 @@ def test_jupyter_gets_a_kernel_in_a_directory_of_its_own(scope: Scope, data: str
     told = json.loads(kernel.text)
     assert told["argv"][0] == "/srv/envs/ml/bin/python"
     assert told["display_name"] == "ml"
+
+
+def test_a_kernel_has_the_variables_of_the_spec() -> None:
+    _condarc, _directory, kernel = wanted_marks(order(kernel=True), SYSTEM, (), {"A": "costs $5"})
+    assert json.loads(kernel.text)["env"] == {"A": "costs $$5"}
 
 
 def test_a_kernel_has_a_name_that_jupyter_takes() -> None:
@@ -196,6 +209,15 @@ def test_login_shells_read_what_packages_ask_for(environment: Path, tmp_path: Pa
     (scripts / "b.sh").write_text('SEEN="$SEEN b"\n')
     (scripts / "c.fish").write_text("exit 1\n")
     assert logged_in(shell, snippet_of(environment, tmp_path))[3] == f"a {environment} b"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_login_shells_have_the_variables_of_the_spec(environment: Path, tmp_path: Path, shell: str) -> None:
+    values = {"A": "it's $HOME `x` \\", "EMPTY": "", "SEEN": "by scripts"}
+    snippet = tmp_path / "airgap-ml.sh"
+    snippet.write_text(profile_text(order(str(environment.parent), profile=True), values))
+    printed = logged_in(shell, snippet, 'env | grep -E "^(A|EMPTY|SEEN)="')
+    assert sorted(printed) == [f"{name}={value}" for name, value in values.items()]
 
 
 @pytest.mark.parametrize("shell", SHELLS)
