@@ -84,7 +84,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _measure(agenda: Agenda, build: builds.Build, given: argparse.Namespace) -> list[Figure]:
-    first, second, size, memory, pack = (part in given.only for part in PARTS)
+    first, second, update, size, memory, pack = (part in given.only for part in PARTS)
     where = (given.hosts, given.storage)
     rollouts = Rollouts(build, *where, first=first, second=second)
     packed, sized, updated, many = None, None, None, None
@@ -92,7 +92,7 @@ def _measure(agenda: Agenda, build: builds.Build, given: argparse.Namespace) -> 
         packed = agenda.attempt("packing", PACKING, lambda: packing.measure(build))
     if first or second:
         agenda.attempt("rollouts", ROUND, rollouts.round)
-    if "update" in given.only:
+    if update:
         updated = agenda.attempt("update", UPDATE, lambda: updates.measure(build, *where))
     if FLEET in given.only:
         many = agenda.attempt("fleet", MANY, lambda: updates.measure_fleet(build, *where))
