@@ -12,6 +12,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -32,11 +33,11 @@ def _clean(fleet: Fleet) -> Iterator[None]:
 
 
 def test_whatever_the_strategy(fleet: Fleet, controller: Controller, tools: Path) -> None:
-    ways = {"serial": {"serial": 2}, "free": {"strategy": "ansible.builtin.free"}, "throttle": {"throttle": 1}}
-    plays = []
-    for name, way in ways.items():
-        environment = {"bundle": str(tools), "envs_dir": f"/srv/{name}", "bytecode": False}
-        task = {"name": name, "airgap.conda.env_deploy": {"environments": [environment]}}
+    ways: dict[str, dict[str, Any]] = {
+        "serial": {"serial": 2},
+        "free": {"strategy": "ansible.builtin.free"},
+        "throttle": {"throttle": 1},
+    }
         plays.append({"name": name, "hosts": "fleet", "gather_facts": False, **way, "tasks": [task]})
     (controller.directory / "ways.yml").write_text(yaml.safe_dump(plays, sort_keys=False))
     arguments = ("-i", str(fleet.inventory), "--forks", "2")
