@@ -38,6 +38,10 @@ def test_whatever_the_strategy(fleet: Fleet, controller: Controller, tools: Path
         "free": {"strategy": "ansible.builtin.free"},
         "throttle": {"throttle": 1},
     }
+    plays = []
+    for name, way in ways.items():
+        environment = {"bundle": str(tools), "envs_dir": f"/srv/{name}", "bytecode": False}
+        task = {"name": name, "airgap.conda.env_deploy": {"environments": [environment]}}
         plays.append({"name": name, "hosts": "fleet", "gather_facts": False, **way, "tasks": [task]})
     (controller.directory / "ways.yml").write_text(yaml.safe_dump(plays, sort_keys=False))
     arguments = ("-i", str(fleet.inventory), "--forks", "2")
