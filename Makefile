@@ -14,7 +14,7 @@ export PYTHONPATH := tests
 SUITES := live sanity molecule units integration release lint docs
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test copy lint sanity unit units integration docs live molecule release bench test-slow clean test-faults
+.PHONY: help venv demo test copy lint sanity unit units integration docs live molecule release bench test-slow clean test-faults bench-fleet
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -103,6 +103,9 @@ molecule: venv  ## Molecule's scenarios on real hosts; one with SCENARIO=upgrade
 
 bench: venv  ## figures against the playbook of copy, unarchive and conda-unpack
 	$(BIN)/python -m bench
+
+bench-fleet: venv  ## what one more host costs, with 64 of them; memory for all their trees is needed
+	$(BIN)/python -m bench --only fleet --hosts 64
 
 clean:  ## what was made here; the cache of the tests stays in ~/.cache
 	rm -rf $(VENV) .venv-core-* build dist .mypy_cache .ruff_cache .pytest_cache

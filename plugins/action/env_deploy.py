@@ -30,8 +30,7 @@ class ActionModule(Delivery):
         def arguments() -> Fields:
             return {"environments": [_order(*each) for each in zip(environments, groups)]}
 
-        bundles = [bundle for group in groups for bundle in group.values()]
-        outcome, last = self.deliver("env_deploy", arguments, bundles, task_vars)
+        outcome, last = self.deliver("env_deploy", arguments, groups, task_vars)
         if last.get("failed") or "environments" not in last:
             return last
         return outcome.result([_packages(each) for each in groups], self._task.diff)

@@ -29,7 +29,7 @@ class ActionModule(Delivery):
         def arguments() -> Fields:
             return {"bundle": None, "offers": offers(bundles), "by": caller()}
 
-        outcome, last = self.deliver("env_rollback", arguments, list(bundles.values()), task_vars)
+        outcome, last = self.deliver("env_rollback", arguments, [bundles], task_vars)
         if last.get("failed") or "environments" not in last:
             return last
         (row,) = last["environments"]

@@ -190,6 +190,39 @@ options:
             description: Mark the environment as not to be changed by conda and pip.
             type: bool
             default: false
+      source:
+        description:
+          - Whence the host takes the bundle. What it must be, file by file, the controller says; so a source needs no
+            trust, and what is not just that is refused.
+          - Where the host cannot decode the bundle's encoding, the controller sends another one, whatever the source.
+        type: dict
+        suboptions:
+          type:
+            description:
+              - V(controller) pushes over the connection of the task. V(path) is a directory of the host, such as a
+                mounted stick or share, read where it is. V(url) is a web server of the site.
+            type: str
+            choices: [controller, path, url]
+            default: controller
+          path:
+            description:
+              - Directory of the host with bundles, each in the directory of its own name, or the bundle itself.
+            type: path
+          url:
+            description: Below it are bundles, each in the directory of its own name. Only C(http) and C(https).
+            type: str
+          username:
+            description: For basic authentication.
+            type: str
+          password:
+            description: For basic authentication. Not sent along where the server redirects to another address.
+            type: str
+          ca_path:
+            description: File of the host with the certificates to trust, in the place of those of its system.
+            type: path
+          proxy:
+            description: URL of a proxy. None is used unless it is named here.
+            type: str
       offers:
         description: What the bundles are. Set by the action plugin.
         type: dict
@@ -224,6 +257,13 @@ options:
       - Directory of the controller in which derived encodings and notes of verified bundles are kept, as media may be
         read-only. Defaults to C(${XDG_CACHE_HOME:-~/.cache}/airgap-conda).
     type: path
+  part_size:
+    description:
+      - MiB that are sent at a time. After a cut, only the part it happened in is sent again; a temporary directory of
+        the host must hold one.
+      - Each part costs a module execution, so make it smaller only on links that are cut often.
+    type: int
+    default: 64
   progress_file:
     description:
       - File to which progress is appended. Set by the action plugin.
@@ -313,6 +353,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.airgap.conda.plugins.module_utils._host.host import reconcile
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import SOURCE_CONTROLLER, SOURCES
 
 
 def argument_spec() -> dict[str, t.Any]:
@@ -326,6 +367,15 @@ def argument_spec() -> dict[str, t.Any]:
         "commands": strings,
         "kernel": {"type": "bool", "default": False},
         "frozen": {"type": "bool", "default": False},
+    }
+    source = {
+        "type": {"type": "str", "choices": list(SOURCES), "default": SOURCE_CONTROLLER},
+        "path": {"type": "path"},
+        "url": {"type": "str"},
+        "username": {"type": "str"},
+        "password": {"type": "str", "no_log": True},
+        "ca_path": {"type": "path"},
+        "proxy": {"type": "str"},
     }
     environment = {
         "name": {"type": "str"},
@@ -343,6 +393,7 @@ def argument_spec() -> dict[str, t.Any]:
         "adopt": {"type": "bool", "default": False},
         "health": {"type": "dict", "options": health},
         "register": {"type": "dict", "options": register},
+        "source": {"type": "dict", "options": source},
         "offers": {"type": "dict"},
         "by": {"type": "str"},
     }
@@ -356,6 +407,7 @@ def argument_spec() -> dict[str, t.Any]:
         "environments": {"type": "list", "elements": "dict", "required": True, "options": environment},
         "parts": {"type": "list", "elements": "dict", "default": [], "options": part},
         "cache": {"type": "path"},
+        "part_size": {"type": "int", "default": 64},
         "progress_file": {"type": "path"},
     }
 

@@ -26,6 +26,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.orders import 
     ARCHIVE_PIECE,
     FILES_PIECE,
     MANIFEST_PIECE,
+    stream_of,
 )
 
 
@@ -38,6 +39,8 @@ class Bundle:
         self.cache = cache
         self._encoding = self.manifest.encodings[0]
         self._archive = os.path.join(self.directory, self._encoding.piece.file)
+        #: Content id of what a host must have, where only the rest is offered; or empty.
+        self.base = ""
 
     def encode(self, codec: str) -> None:
         """Offer the archive encoded as *codec* from now on."""
@@ -46,6 +49,17 @@ class Bundle:
 
             self.verify()
             self._encoding, self._archive = transcode(self, codec)
+
+    def build_on(self, base: str, codec: str) -> None:
+        """Offer from now on what a host with the content *base* lacks, if that is known and pays; else the whole."""
+        from ansible_collections.airgap.conda.plugins.plugin_utils._deltas import delta_for
+
+        self.base, self._encoding = "", self.manifest.encodings[0]
+        self._archive = os.path.join(self.directory, self._encoding.piece.file)
+        found = delta_for(self, base, codec) if base else None
+        if found:
+            self.base = base
+            self._encoding, self._archive = found
 
     @property
     def codec(self) -> str:
@@ -60,7 +74,12 @@ class Bundle:
     @property
     def stream(self) -> str:
         """What tells its stream of pieces from others."""
-        return self.pieces()[0][2].sha256
+        return stream_of(piece for _kind, _path, piece in self.pieces())
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole stream."""
+        return sum(piece.size for _kind, _path, piece in self.pieces())
 
     def pieces(self) -> list[tuple[str, str, Piece]]:
         """Return (kind, path, piece) of what is sent, in the order it is sent."""
@@ -81,6 +100,9 @@ class Bundle:
             "pieces": {kind: piece._asdict() for kind, _path, piece in self.pieces()},
             "codec": self.codec,
             "carriers": list(self.manifest.carriers),
+            "label": self.manifest.label,
+            "derived": self._encoding is not self.manifest.encodings[0],
+            "base": self.base,
         }
 
     def verify(self) -> None:

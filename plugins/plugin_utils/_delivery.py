@@ -7,14 +7,19 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import STREAM_NAME
 from ansible_collections.airgap.conda.plugins.plugin_utils._action import AirgapAction
 from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle, Shelf, default_cache
+from ansible_collections.airgap.conda.plugins.plugin_utils._deltas import remember
+from ansible_collections.airgap.conda.plugins.plugin_utils._fleet import Fleet
 from ansible_collections.airgap.conda.plugins.plugin_utils._outcome import Outcome
 from ansible_collections.airgap.conda.plugins.plugin_utils._sending import (
+    PART,
     remote_path,
     send_part,
     without_compression,
@@ -35,20 +40,39 @@ class Delivery(AirgapAction):
 
     def bundles(self, given: t.Any, shelf: Shelf, name: str = "") -> dict[str, Bundle]:
         """Return the bundles of one environment by platform; see M(Shelf.by_platform)."""
-        return shelf.by_platform(given, self.caller_path, name)
+        found = shelf.by_platform(given, self.caller_path, name)
+        # Each environment has its own, as hosts may lack other parts of it.
+        return {platform: copy.copy(bundle) for platform, bundle in found.items()}
 
     def deliver(
         self,
         module: str,
         arguments: t.Callable[[], Fields],
-        bundles: t.Sequence[Bundle],
+        groups: t.Sequence[t.Mapping[str, Bundle]],
         task_vars: dict[str, t.Any],
     ) -> tuple[Outcome, Fields]:
         """Execute *module* with *arguments*, which are asked for each time, as a bundle may come to be encoded anew.
 
+        *groups*: the bundles by platform of each environment.
+
         Return the outcome of all executions and the result of the last one.
         """
         without_compression(self._connection)
+        host = task_vars.get("inventory_hostname", "localhost")
+        hosts = len(task_vars.get("ansible_play_hosts_all") or [host])
+        with Fleet(self._task._uuid, host, hosts) as fleet:
+            outcome, result = self._deliver(module, arguments, groups, task_vars, fleet)
+            fleet.end(failed=bool(result.get("failed")))
+        return outcome, result
+
+    def _deliver(
+        self,
+        module: str,
+        arguments: t.Callable[[], Fields],
+        groups: t.Sequence[t.Mapping[str, Bundle]],
+        task_vars: dict[str, t.Any],
+        fleet: Fleet,
+    ) -> tuple[Outcome, Fields]:
         outcome = Outcome()
         parts: list[Fields] = []
         awaited: list[Fields] = []
@@ -63,17 +87,27 @@ class Delivery(AirgapAction):
             if result["awaited"] == awaited:
                 raise DeployError(f"the host does not take what is sent to it (at {awaited}); report this")
             awaited = result["awaited"]
-            parts = [self._send(each, bundles) for each in _distinct(awaited)]
+            places = [row["prefix"] for row in result["environments"]]
+            wanted = _distinct(_choose(each, groups[places.index(each["prefix"])].values()) for each in awaited)
+            fleet.sending(sum(bundle.size - offset for bundle, offset in wanted))
+            parts = [self._send(*each, fleet) for each in wanted]
 
-    def _send(self, awaited: Fields, bundles: t.Sequence[Bundle]) -> Fields:
-        bundle = next(each for each in bundles if each.stream == awaited["stream"])
-        bundle.verify()
-        if bundle.codec not in awaited["decoders"]:
-            bundle.encode(awaited["decoders"][0])
-        remote = f"{remote_path(self)}-{bundle.stream[:12]}"
-        part = send_part(self, bundle, awaited["offset"], remote)
+    def _send(self, bundle: Bundle, offset: int, fleet: Fleet) -> Fields:
+        """Send the part of *bundle* that starts at *offset*; return what the module is told of it."""
+        remote = f"{remote_path(self)}-{bundle.stream[:STREAM_NAME]}"
+        size = self._part_size()
+        part = send_part(self, bundle, offset, remote, size)
+        fleet.sent(min(size, bundle.size - offset))
         self._fixup_perms2((os.path.dirname(remote), remote), execute=False)
         return part
+
+    def _part_size(self) -> int:
+        """Return the bytes of one part."""
+        given = self._task.args.get("part_size") or PART >> 20
+        try:
+            return max(int(given), 1) << 20
+        except ValueError:
+            raise DeployError(f"part_size must be a number of MiB, not {given!r} (env_deploy_part_size)") from None
 
 
 def offers(bundles: t.Mapping[str, Bundle]) -> Fields:
@@ -81,6 +115,21 @@ def offers(bundles: t.Mapping[str, Bundle]) -> Fields:
     return {platform: bundle.offer() for platform, bundle in bundles.items()}
 
 
-def _distinct(awaited: t.Iterable[Fields]) -> list[Fields]:
+def _choose(awaited: Fields, bundles: t.Iterable[Bundle]) -> tuple[Bundle, int]:
+    """Return the bundle that a host awaits, in the form that is best for it, and from which byte on."""
+    bundle = next(each for each in bundles if each.stream == awaited["stream"])
+    bundle.verify()
+    remember(bundle)
+    best = awaited["decoders"][0]
+    if bundle.base != awaited["base"]:
+        bundle.build_on(awaited["base"], best)
+    if bundle.codec not in awaited["decoders"]:
+        bundle.encode(best)
+    if bundle.stream == awaited["stream"]:
+        return bundle, awaited["offset"]
+    return bundle, awaited["held"].get(bundle.stream[:STREAM_NAME], 0)
+
+
+def _distinct(wanted: t.Iterable[tuple[Bundle, int]]) -> list[tuple[Bundle, int]]:
     """Return one of each that is awaited: two environments of one bundle share what is sent."""
-    return list({(each["stream"], each["offset"]): each for each in awaited}.values())
+    return list({(bundle.stream, offset): (bundle, offset) for bundle, offset in wanted}.values())

@@ -23,18 +23,19 @@ if t.TYPE_CHECKING:
     from ansible.plugins.action import ActionBase
     from ansible.plugins.connection import ConnectionBase
 
-#: Bytes of one part: what is sent anew after a cut, and what a host's temporary directory must hold.
+#: Bytes of one part unless the task says otherwise: what is sent anew after a cut, and what a host's temporary
+#: directory must hold.
 PART = 64 * 1024 * 1024
 
 _CHUNK = 1 << 20
 _COMPRESSION = re.compile(r"\s*compression\s*[\s=]\s*yes\s*", re.IGNORECASE)
 
 
-def send_part(action: ActionBase, bundle: Bundle, offset: int, remote: str) -> dict[str, t.Any]:
-    """Send the part of *bundle*'s stream that starts at *offset*; return what the module is told of it."""
+def send_part(action: ActionBase, bundle: Bundle, offset: int, remote: str, size: int = PART) -> dict[str, t.Any]:
+    """Send the *size* bytes of *bundle*'s stream that start at *offset*; return what the module is told of them."""
     with tempfile.NamedTemporaryFile(prefix="airgap-part-", dir=C.DEFAULT_LOCAL_TMP) as file:
         digest = hashlib.sha256()
-        for chunk in part_of(bundle, offset):
+        for chunk in part_of(bundle, offset, size):
             digest.update(chunk)
             file.write(chunk)
         file.flush()
@@ -50,9 +51,9 @@ def send_part(action: ActionBase, bundle: Bundle, offset: int, remote: str) -> d
     }
 
 
-def part_of(bundle: Bundle, offset: int) -> t.Iterator[bytes]:
-    """Yield the bytes of *bundle*'s stream, its pieces one after the other, from *offset* on, one part's worth."""
-    left = PART
+def part_of(bundle: Bundle, offset: int, size: int = PART) -> t.Iterator[bytes]:
+    """Yield *size* bytes of *bundle*'s stream, its pieces one after the other, from *offset* on."""
+    left = size
     for _kind, path, piece in bundle.pieces():
         if offset < piece.size and left:
             for chunk in _slice(path, offset, min(left, piece.size - offset)):

@@ -20,17 +20,21 @@ from typing import NoReturn, TypeVar
 import ansible.release
 from world.process import WorldError, say
 
-from bench import builds, drifts, packing, rollbacks, sizes, upgrades
+from bench import builds, drifts, packing, rollbacks, sizes, updates, upgrades
 from bench.figures import Figure, table
 from bench.processes import busy
 from bench.rollouts import Rollouts
 
-PARTS = ("rollout", "second", "upgrade", "rollback", "size", "memory", "pack", "drift")
+PARTS = ("rollout", "second", "update", "upgrade", "rollback", "size", "memory", "pack", "drift")
+#: Only when asked for, with many hosts.
+FLEET = "fleet"
 
 #: Seconds in which all has ended.
-LIMIT = 14 * 60
-#: Seconds for each: the builds, packing, a round of rollouts, the upgrade, the rollbacks, the sizes, drift.
-BUILD, PACKING, ROUND, UPGRADE, ROLLBACKS, SIZES, DRIFT = 120, 100, 420, 200, 240, 300, 300
+LIMIT = 20 * 60
+#: Seconds for each: the builds, packing, a round of rollouts, the update, the upgrade, the rollbacks, the sizes, drift.
+BUILD, PACKING, ROUND, UPDATE, UPGRADE, ROLLBACKS, SIZES, DRIFT = 240, 100, 420, 420, 200, 240, 300, 300
+#: And for many hosts.
+MANY = 600
 
 _Result = TypeVar("_Result")
 
@@ -82,14 +86,18 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _measure(agenda: Agenda, build: builds.Build, given: argparse.Namespace) -> list[Figure]:
-    first, second, upgrade, back, size, memory, pack, drift = (part in given.only for part in PARTS)
+    first, second, update, upgrade, back, size, memory, pack, drift = (part in given.only for part in PARTS)
     where = (given.hosts, given.storage)
     rollouts = Rollouts(build, *where, first=first, second=second)
-    packed, upgraded, went_back, sized, drifted = None, None, None, None, None
+    packed, updated, many, upgraded, went_back, sized, drifted = None, None, None, None, None, None, None
     if pack:
         packed = agenda.attempt("packing", PACKING, lambda: packing.measure(build))
     if first or second:
         agenda.attempt("rollouts", ROUND, rollouts.round)
+    if update:
+        updated = agenda.attempt("update", UPDATE, lambda: updates.measure(build, *where))
+    if FLEET in given.only:
+        many = agenda.attempt("fleet", MANY, lambda: updates.measure_fleet(build, *where))
     if upgrade:
         upgraded = agenda.attempt("upgrade", UPGRADE, lambda: upgrades.measure(build, given.storage))
     if back:
@@ -100,10 +108,8 @@ def _measure(agenda: Agenda, build: builds.Build, given: argparse.Namespace) -> 
         drifted = agenda.attempt("drift", DRIFT, lambda: drifts.measure(build, *where))
     if rollouts.took and agenda.left > 1.3 * rollouts.took:
         agenda.attempt("rollouts again", ROUND, rollouts.round)
-    return [
-        *rollouts.figures(),
-        *(figure for figures in (upgraded, went_back, sized, packed, drifted) for figure in figures or ()),
-    ]
+    parts = (updated, many, upgraded, went_back, sized, packed, drifted)
+    return [*rollouts.figures(), *(figure for figures in parts for figure in figures or ())]
 
 
 def machine(given: argparse.Namespace) -> str:
@@ -146,6 +152,6 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
 
 def _parts(text: str) -> tuple[str, ...]:
     parts = tuple(text.split(","))
-    if unknown := set(parts) - set(PARTS):
-        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: choose from {', '.join(PARTS)}")
+    if unknown := set(parts) - {*PARTS, FLEET}:
+        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: choose from {', '.join((*PARTS, FLEET))}")
     return parts

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
+import shlex
 import subprocess
 import tempfile
 import time
@@ -19,9 +21,10 @@ from types import TracebackType
 from world.ansible import BIN, Play, run
 from world.fleet import Fleet
 from world.fleet import specs as host_specs
-from world.fleet_files import Layout
+from world.fleet_files import Layout, ssh_options
 from world.fleet_host import RELEASES
 from world.process import WorldError
+from world.process import run as run_program
 
 from bench import processes
 
@@ -59,7 +62,9 @@ class Site:
         self._home = directory / "controller"
         self._layout = Layout(directory / "fleet")
         specs = host_specs(hosts, RELEASES, storage, controller=False)
-        self._fleet = Fleet(self._layout.directory, [dataclasses.replace(spec, size=size) for spec in specs])
+        self._fleet = Fleet(
+            self._layout.directory, [dataclasses.replace(spec, size=size, rsync=True) for spec in specs]
+        )
         self._common = ["-i", str(self._layout.inventory), "--forks", str(hosts)]
 
     def __enter__(self) -> Site:
@@ -109,6 +114,53 @@ class Site:
     def answer(self, command: str) -> str:
         """What *command* says on a host."""
         return self._fleet.hosts[-1].run(command).stdout
+
+    def bare(self, archive: Path) -> Timed:
+        """What the transport and tar alone take: C(ssh host tar -x) of *archive* to all hosts at once."""
+        return self._each("mkdir -p /srv/bare && tar -C /srv/bare -xz", archive)
+
+    def rsync(self, tree: Path) -> Timed:
+        """Make /srv/rsync on all hosts like *tree*, at once."""
+        commands = []
+        for host in self._fleet.hosts:
+            through = shlex.join(["ssh", *self._options()])
+            target = f"root@{host.address}:/srv/rsync/"
+            commands.append(["rsync", "-a", "--delete", "--mkpath", "-e", through, f"{tree}/", target])
+        return self._at_once(commands)
+
+    def tree(self, into: Path) -> Path:
+        """A copy of what is live on the first host, relocated as it is."""
+        host = self._fleet.hosts[0]
+        run_program(["cp", "-a", f"{host.root}{PREFIX}", into], timeout=120)
+        return into
+
+    def received(self) -> int:
+        """Bytes that all hosts have received so far, headers included."""
+        return sum(host.interface_bytes()[0] for host in self._fleet.hosts)
+
+    def _options(self) -> list[str]:
+        options = ssh_options(self._layout.known_hosts, self._fleet.state.machine)
+        return [*options, "-i", str(self._layout.key), "-o", "BatchMode=yes", "-o", "Compression=no"]
+
+    def _each(self, command: str, stdin: Path) -> Timed:
+        words = [["ssh", *self._options(), f"root@{host.address}", command] for host in self._fleet.hosts]
+        return self._at_once(words, stdin)
+
+    def _at_once(self, commands: list[list[str]], stdin: Path = Path("/dev/null")) -> Timed:
+        """Run *commands* side by side, each with that file to read."""
+        host_cpu, controller_cpu = self._host_cpu(), processes.cpu_of_children()
+        began = time.monotonic()
+        with contextlib.ExitStack() as stack:
+            running = [
+                subprocess.Popen(words, stdin=stack.enter_context(stdin.open("rb")), stdout=subprocess.DEVNULL)
+                for words in commands
+            ]
+            codes = [process.wait() for process in running]
+        seconds = time.monotonic() - began
+        if any(codes):
+            raise WorldError(f"{commands[0][0]} failed: {codes}")
+        controller_cpu = processes.cpu_of_children() - controller_cpu
+        return Timed(seconds, self._host_cpu() - host_cpu, controller_cpu, 0)
 
     def placeholders(self, *texts: str) -> int:
         """How many files of the environment on a host hold a package's placeholder or one of *texts*.

@@ -21,7 +21,7 @@ ALLOWED = {
     "module_utils/_model": (MODEL,),
     "module_utils/_host": (MODEL, HOST),
     "module_utils/_builder": (MODEL, HOST, BUILDER),
-    # The spec is read on the controller too, for the files that it includes; and archives packed by hand.
+    # Specs are read on the controller too, archives packed by hand are, and deltas are made there.
     "plugin_utils": (MODEL, HOST, BUILDER, "plugin_utils"),
     "action": (MODEL, HOST, "plugin_utils"),
     "modules": (MODEL, HOST, BUILDER),

@@ -77,7 +77,7 @@ def test_an_environment_of_the_list_has_the_keys_of_the_module() -> None:
     module = ansible_doc("module", "env_deploy")["doc"]["options"]["environments"]["suboptions"]
     # What the action plugin adds is not for inventories.
     assert set(items) == set(module) - {"offers", "by"}
-    for name in ("health", "register"):
+    for name in ("health", "register", "source"):
         assert set(items[name]["options"]) == set(module[name]["suboptions"])
 
 

@@ -52,6 +52,37 @@ def test_examples_of_bundle(builder: Path, channel: str) -> None:
     assert_as_documented("bundle", results)
 
 
+def test_examples_of_bundle_delta(example: Path, earlier: Path, tmp_path: Path) -> None:
+    (tmp_path / "dist").mkdir()
+    # What the examples call the older one.
+    (tmp_path / "dist/my_env-linux-64-0123456789ab").symlink_to(earlier)
+    (tmp_path / "dist/my_env-linux-64").symlink_to(example)
+    results = run("bundle_delta", tmp_path)
+    assert [result["changed"] for result in results] == [True, True]
+    assert (tmp_path / "dist" / example.name / "archive.tar.zst").read_bytes() == (
+        example / "archive.tar.zst"
+    ).read_bytes()
+    assert (tmp_path / "dist" / example.name / "manifest.json").read_bytes() == (example / "manifest.json").read_bytes()
+    size, whole = results[0]["size"], (example / "archive.tar.zst").stat().st_size
+    print(f"the delta's archive has {size:,} bytes, {size / whole:.1%} of the whole")
+    assert_as_documented("bundle_delta", results)
+
+
+def test_examples_of_bundle_export_and_bundle_import(tools: Path, tmp_path: Path) -> None:
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "wheels").mkdir()
+    (tmp_path / "wheels/a.whl").touch()
+    (tmp_path / "dist/my_env-linux-64").symlink_to(tools)
+    written = run("bundle_export", tmp_path)
+    assert [result["changed"] for result in written] == [True]
+    assert_as_documented("bundle_export", written)
+    taken = run("bundle_import", tmp_path)
+    assert [result["changed"] for result in taken] == [True] and taken[0]["bundles"] == [
+        f"{tmp_path}/dist/{tools.name}"
+    ]
+    assert_as_documented("bundle_import", taken)
+
+
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     if sys.platform != "linux" or os.geteuid() != 0:

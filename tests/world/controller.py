@@ -19,7 +19,7 @@ class Controller:
 
     def __init__(self, fleet: Fleet, directory: Path) -> None:
         self._fleet = fleet
-        self._directory = directory
+        self.directory = directory
 
     def rollout(self, bundle: Path, *arguments: str) -> Play:
         """Roll out without bytecode, which takes most of the time and few tests need."""
@@ -27,7 +27,7 @@ class Controller:
 
     def run(self, playbook: str, *arguments: str) -> Play:
         inventory = ("-i", str(self._fleet.inventory))
-        return play(f"airgap.conda.{playbook}", *inventory, *arguments, cwd=self._directory, home=self._directory)
+        return play(f"airgap.conda.{playbook}", *inventory, *arguments, cwd=self.directory, home=self.directory)
 
 
 def broken_promises(host: Host, prefix: str) -> dict[str, list[str]]:

@@ -19,6 +19,8 @@ from .process import WorldError
 RELEASES = ("bullseye", "bookworm", "trixie")
 PACKAGES = ("openssh-server", "python3", "sudo")
 CONTROLLER_PACKAGES = ("openssh-client", "python3-pip", "python3-venv")
+WEB_PACKAGES = ("nginx", "openssl")
+RSYNC_PACKAGES = ("rsync",)
 USERS = {"plain": 1000, "admin": 1001}
 DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2", "ptmx": "pts/ptmx"}
@@ -44,7 +46,7 @@ SSHD_OF = {"trixie": "PerSourcePenalties no\n"}
 
 @dataclass(frozen=True)
 class HostSpec:
-    """A host to be started.
+    """A host to be started; a `web` one has nginx, to be started by whoever wants it, one with `rsync` has that.
 
     `storage` is where what it writes is kept: `disk` is a directory below the fleet's own,
     `tmpfs` is memory, at most `size`. `volumes` are further file systems in memory: mount point
@@ -54,13 +56,16 @@ class HostSpec:
     name: str
     release: str = "bookworm"
     controller: bool = False
+    web: bool = False
+    rsync: bool = False
     storage: str = "disk"
     size: str = "2g"
     volumes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def packages(self) -> tuple[str, ...]:
-        return PACKAGES + CONTROLLER_PACKAGES if self.controller else PACKAGES
+        more = CONTROLLER_PACKAGES * self.controller + WEB_PACKAGES * self.web + RSYNC_PACKAGES * self.rsync
+        return PACKAGES + more
 
     def check(self) -> None:
         """Raise an error unless there can be such a host."""

@@ -15,6 +15,7 @@ import threading
 import typing as t
 import zlib
 
+from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import ZSTD
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import PackError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import DIRECTORY, FILE, LINK, Entry
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import Encoding, Piece
@@ -39,11 +40,10 @@ class ArchiveWriter:
     Owner 0, no names, canonical modes and times: equal entries give an equal tar.
     """
 
-    codec = "zstd"
-
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, codec: str = ZSTD) -> None:
         self._path = path
-        self._version, self._compressor = self._encoder()
+        self._codec = codec
+        self._version, self._compressor = _zstd() if codec == ZSTD else _gzip()
         self._queue: queue.Queue[bytes | None] = queue.Queue(maxsize=16)
         self._batch: list[bytes] = []
         self._batched = 0
@@ -52,14 +52,6 @@ class ArchiveWriter:
         self.tar_size = 0
         self._thread = threading.Thread(target=self._drain)
         self._thread.start()
-
-    def _encoder(self) -> tuple[str, t.Callable[[], t.Any]]:
-        """Return the version of the library, and what makes a compressor."""
-        import zstandard
-
-        version = ".".join(str(part) for part in zstandard.ZSTD_VERSION)
-        threads = max(1, os.cpu_count() or 1)
-        return version, zstandard.ZstdCompressor(level=LEVEL, threads=threads, write_checksum=True).compressobj
 
     def add(self, entry: Entry, chunks: t.Iterable[bytes] = ()) -> str:
         """Append *entry* with the bytes of *chunks*; return their sha256 (hex). The size must be that of *entry*."""
@@ -84,7 +76,7 @@ class ArchiveWriter:
             raise PackError(f"cannot write {self._path}: {self._failure}")
         size, sha256 = self._written
         piece = Piece(os.path.basename(self._path), size, sha256)
-        return Encoding(codec=self.codec, version=self._version, level=LEVEL, piece=piece)
+        return Encoding(codec=self._codec, version=self._version, level=LEVEL, piece=piece)
 
     def abandon(self) -> None:
         """End the other thread after a failure; the file is the caller's to remove."""
@@ -132,13 +124,26 @@ class ArchiveWriter:
         return size, digest.hexdigest()
 
 
-class GzipWriter(ArchiveWriter):
-    """Writes gzip, for which no library is needed and which every host decodes."""
+class Compressor(t.Protocol):
+    """What both libraries have."""
 
-    codec = "gzip"
+    def compress(self, data: bytes) -> bytes:
+        """Take *data* and return what is ready."""
 
-    def _encoder(self) -> tuple[str, t.Callable[[], t.Any]]:
-        return zlib.ZLIB_RUNTIME_VERSION, lambda: zlib.compressobj(LEVEL, wbits=31)
+    def flush(self) -> bytes:
+        """Return the rest."""
+
+
+def _zstd() -> tuple[str, t.Callable[[], Compressor]]:
+    import zstandard
+
+    version = ".".join(str(part) for part in zstandard.ZSTD_VERSION)
+    threads = max(1, os.cpu_count() or 1)
+    return version, zstandard.ZstdCompressor(level=LEVEL, threads=threads, write_checksum=True).compressobj
+
+
+def _gzip() -> tuple[str, t.Callable[[], Compressor]]:
+    return zlib.ZLIB_RUNTIME_VERSION, lambda: zlib.compressobj(LEVEL, wbits=31)
 
 
 def _header(entry: Entry) -> bytes:

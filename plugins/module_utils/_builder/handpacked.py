@@ -18,7 +18,7 @@ import tempfile
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._builder import canonical, defects
-from ansible_collections.airgap.conda.plugins.module_utils._builder.archive import ArchiveWriter, GzipWriter
+from ansible_collections.airgap.conda.plugins.module_utils._builder.archive import ArchiveWriter
 from ansible_collections.airgap.conda.plugins.module_utils._builder.carriers import unpack_script
 from ansible_collections.airgap.conda.plugins.module_utils._builder.contents import (
     Contents,
@@ -41,6 +41,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder.watching imp
     replaced_head,
     sha256_of,
 )
+from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import GZIP
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._host.tar import HARD_LINK, Member
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
@@ -426,4 +427,4 @@ def _writer(directory: str) -> ArchiveWriter:
     """Return a writer of zstd, or where its library is missing, as on many controllers, one of gzip."""
     if importlib.util.find_spec("zstandard"):
         return ArchiveWriter(os.path.join(directory, "archive.tar.zst"))
-    return GzipWriter(os.path.join(directory, "archive.tar.gz"))
+    return ArchiveWriter(os.path.join(directory, "archive.tar.gz"), GZIP)

@@ -16,9 +16,10 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.generations imp
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
 from ansible_collections.airgap.conda.plugins.module_utils._host.looking import View, verify_live
 from ansible_collections.airgap.conda.plugins.module_utils._host.making import make_generation
+from ansible_collections.airgap.conda.plugins.module_utils._host.payload import Payload
 from ansible_collections.airgap.conda.plugins.module_utils._host.quarantine import rescue
 from ansible_collections.airgap.conda.plugins.module_utils._host.switching import sync
-from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError, BaseLostError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Offer
 
 
@@ -49,14 +50,20 @@ def act(deployment: Deployment, view: View) -> bool:
 def _deploy(deployment: Deployment, offer: Offer, view: View) -> bool:
     """Make live what is wanted, of a generation that is kept or of what has arrived; False when that is not all."""
     store, old, generation = deployment.store, view.found.header, view.plan.generation
-    incoming = Incoming(store, offer)
-    if not generation and not incoming.complete:
-        return False
+    incoming: Payload = Incoming(store, offer)
+    if not generation:
+        incoming = deployment.payload(offer)
+        if not incoming.complete:
+            return False
     if view.plan.adopt:
         deployment.progress.say("recording what is there")
         old = adopt(store, deployment.order.by)
     if not generation:
-        generation = _make(deployment, offer, incoming, view)
+        try:
+            generation = _make(deployment, offer, incoming, view)
+        except BaseLostError:
+            deployment.lost_base = True
+            return False
     activate(deployment, generation)
     if old and not view.plan.adopt and view.found.damage.unexpected:
         rescue(store, old.generation)
@@ -64,7 +71,7 @@ def _deploy(deployment: Deployment, offer: Offer, view: View) -> bool:
     return True
 
 
-def _make(deployment: Deployment, offer: Offer, incoming: Incoming, view: View) -> str:
+def _make(deployment: Deployment, offer: Offer, incoming: Payload, view: View) -> str:
     """Make a new generation of what has arrived and put it beside those that are kept; return its name."""
     store = deployment.store
     try:

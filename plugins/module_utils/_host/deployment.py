@@ -17,7 +17,8 @@ import re
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import decoders
-from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
+from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming, held
+from ansible_collections.airgap.conda.plugins.module_utils._host.payload import Origin, Payload, Pushed, origin_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._host.registering import Registrar, scope_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
@@ -39,6 +40,8 @@ class Deployment:
         self.order = order
         self.facts = facts
         self.progress = progress
+        #: Whether a delta turned out to lack what the generation it builds on should have given.
+        self.lost_base = False
         self.store = Store(order.envs_dir, order.name)
         self.registrar = Registrar(self.store, order.register)
 
@@ -51,6 +54,16 @@ class Deployment:
         """Return the bundle for this host: that of its platform, or the only one there is."""
         offers = self.order.offers
         return next(iter(offers.values())) if len(offers) == 1 else offers.get(self.facts.platform)
+
+    @functools.cached_property
+    def origin(self) -> Origin:
+        """Whence the bundle for this host comes."""
+        offer = self.offer()
+        return origin_of(self.order.source, offer) if offer else Pushed()
+
+    def payload(self, offer: Offer) -> Payload:
+        """Return the pieces of *offer*, as far as they are here or this host can bring them here."""
+        return self.origin.take(Incoming(self.store, offer), self.progress)
 
     @property
     def wanted_content(self) -> str:
@@ -105,14 +118,24 @@ class Deployment:
             return {name: str(value) for name, value in found.items() if _VARIABLE.fullmatch(name)}
         return {}
 
-    def awaited(self) -> dict[str, t.Any]:
-        """Return what must be sent: of which offer, from which byte on, in which encoding."""
+    def awaited(self, base: str) -> dict[str, t.Any]:
+        """Return what must be sent: of which offer, from which byte on, in which encoding.
+
+        *base*: the content id of a generation that can give what it has of the bundle, or empty.
+        """
         offer = self.offer()
         if offer is None:
             return {}
         found = decoders()
         received = Incoming(self.store, offer).received if offer.codec in found else 0
-        return {"stream": offer.stream, "offset": received, "decoders": found}
+        return {
+            "prefix": self.order.prefix,
+            "stream": offer.stream,
+            "offset": received,
+            "decoders": found,
+            "base": "" if self.lost_base else base,
+            "held": held(self.store),
+        }
 
 
 def _account(name: str) -> pwd.struct_passwd:

@@ -17,7 +17,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.deployment impo
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import host_facts
 from ansible_collections.airgap.conda.plugins.module_utils._host.generations import recover
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
-from ansible_collections.airgap.conda.plugins.module_utils._host.looking import View, look
+from ansible_collections.airgap.conda.plugins.module_utils._host.looking import View, base_of, look
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError, DeployError
@@ -55,7 +55,8 @@ def reconcile(
     done = {each: act(each, view) for each, view in before.items()}
     for deployment, found in zip(working, recovered):
         rows[deployment].update(_now(look(deployment)), recovered=found)
-    return _result(rows.values(), [each.awaited() for each, finished in done.items() if not finished])
+    awaited = [each.awaited(base_of(each, before[each])) for each, finished in done.items() if not finished]
+    return _result(rows.values(), awaited)
 
 
 def distinct(orders: t.Iterable[Order]) -> list[Order]:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import typing as t
@@ -14,9 +15,16 @@ import typing as t
 from ansible_collections.airgap.conda.plugins.module_utils._host.staging import write_all
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
-from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Offer
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import STREAM_NAME, Offer
 
 _CHUNK = 1 << 20
+
+
+def held(store: Store) -> dict[str, int]:
+    """Return the bytes that have arrived of each stream, by its name."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(store.path("incoming", "")) as listing:
+        return {item.name: item.stat().st_size for item in listing}
+    return {}
 
 
 class Incoming:
@@ -24,8 +32,7 @@ class Incoming:
 
     def __init__(self, store: Store, offer: Offer) -> None:
         self._offer = offer
-        # Another encoding of the same content is another stream.
-        self._path = store.path("incoming", f"{offer.stream[:12]}.{offer.codec}")
+        self._path = store.path("incoming", offer.stream[:STREAM_NAME])
 
     @property
     def received(self) -> int:
@@ -50,6 +57,22 @@ class Incoming:
             except BaseException:
                 stream.truncate(received)
                 raise
+
+    def extend(self, data: bytes) -> None:
+        """Append *data*, which is verified by its piece's digest in the end."""
+        with open(self._path, "ab", buffering=0) as stream:
+            write_all(stream.fileno(), data)
+
+    def chunks(self, offset: int) -> t.Iterator[bytes]:
+        """Yield what has arrived from *offset* on."""
+        if self.received > offset:
+            with open(self._path, "rb", buffering=0) as stream:
+                stream.seek(offset)
+                yield from iter(lambda: stream.read(_CHUNK), b"")
+
+    def truncate(self, size: int) -> None:
+        """Take back all but the first *size* bytes."""
+        os.truncate(self._path, size)
 
     def forget(self) -> None:
         """Remove what has arrived, of this and of every other bundle."""

@@ -99,6 +99,14 @@ def look(deployment: Deployment) -> View:
     )
 
 
+def base_of(deployment: Deployment, view: View) -> str:
+    """Return the content id of the live generation where it can give what it has of a bundle, else nothing."""
+    header, damage = view.found.header, view.found.damage
+    if header is None or damage.missing or damage.modified:
+        return ""
+    return header.content_id if deployment.store.file_list(header.generation) else ""
+
+
 def verify_live(deployment: Deployment, header: Header | None) -> Verified:
     """Compare what is live with its receipt, as deep as the order says."""
     if header is None:
@@ -152,8 +160,11 @@ def _findings(deployment: Deployment, offer: Offer, plan: Plan, want: Want) -> t
         tree = store.tree(live.generation)
         yield f"{order.prefix} and {tree} both say that they are generation {live.generation}; move one away by hand"
     if plan.deploy:
-        missing = 0 if plan.generation else offer.size - Incoming(deployment.store, offer).received
+        here = plan.generation or not deployment.origin.stored
+        missing = 0 if here else offer.size - Incoming(deployment.store, offer).received
         needs = offer.needs._replace(size=max(0, offer.needs.size - _shared(deployment, plan, live, offer)))
+        if not plan.generation:
+            yield from deployment.origin.findings()
         yield from preflight(needs, missing, order.prefix, deployment.facts, place_of(order.envs_dir))
         if os.geteuid() != 0 and (want.uid, want.gid) != (os.geteuid(), os.getegid()):
             yield f"{order.prefix} shall belong to another than this user, which takes root; use become"

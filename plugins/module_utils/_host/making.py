@@ -15,14 +15,15 @@ import typing as t
 from ansible_collections.airgap.conda.plugins.module_utils._host.bytecode import compile_bytecode, renew_bytecode
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import place_of
-from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
 from ansible_collections.airgap.conda.plugins.module_utils._host.owning import claims_of
+from ansible_collections.airgap.conda.plugins.module_utils._host.payload import Payload
 from ansible_collections.airgap.conda.plugins.module_utils._host.recording import now
-from ansible_collections.airgap.conda.plugins.module_utils._host.sharing import Sharing, find_base
+from ansible_collections.airgap.conda.plugins.module_utils._host.sharing import Base, Sharing, find_base
 from ansible_collections.airgap.conda.plugins.module_utils._host.staging import Staging
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import remove_tree
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
-from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
+from ansible_collections.airgap.conda.plugins.module_utils._model.delta import lacking
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BaseLostError, DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
     EPOCH,
     GENERATION_MARKER,
@@ -43,7 +44,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.preflight impo
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header
 
 
-def make_generation(deployment: Deployment, offer: Offer, want: Want, incoming: Incoming) -> Header:
+def make_generation(deployment: Deployment, offer: Offer, want: Want, incoming: Payload) -> Header:
     """Make the tree of *want* in staging, of what is here already and what has arrived, and record it."""
     order, store = deployment.order, deployment.store
     remove_tree(store.staging)
@@ -59,7 +60,7 @@ def make_generation(deployment: Deployment, offer: Offer, want: Want, incoming: 
     return header
 
 
-def _make(deployment: Deployment, offer: Offer, staging: Staging, incoming: Incoming) -> Header:
+def _make(deployment: Deployment, offer: Offer, staging: Staging, incoming: Payload) -> Header:
     order, store = deployment.order, deployment.store
     packed = incoming.piece(FILES_PIECE)
     entries = parse_files(_file_list(packed, offer.content_id))
@@ -90,18 +91,20 @@ def _make(deployment: Deployment, offer: Offer, staging: Staging, incoming: Inco
 
 
 def _fill(
-    deployment: Deployment, offer: Offer, staging: Staging, incoming: Incoming, entries: t.Sequence[Entry]
+    deployment: Deployment, offer: Offer, staging: Staging, incoming: Payload, entries: t.Sequence[Entry]
 ) -> set[str]:
     """Make all *entries*: first those that a generation gives, then the others; return what need not be compiled."""
     order, store = deployment.order, deployment.store
     staging.lay_out(entries, _mode_of(order.prefix))
     settled: set[str] = set()
-    base = find_base(store)
+    base = find_base(store, offer.base)
     if base is not None:
         deployment.progress.say(f"sharing with {base.header.generation}")
         sharing = Sharing(base, staging, order.keeping.share)
         sharing.give(entries)
         settled = sharing.give_bytecode(entries) if order.bytecode else settled
+    if offer.base:
+        _refuse_loss(base, entries, staging.given)
     own = [entry for entry in entries if entry.path not in staging.given]
     # What has arrived is here already, and only what is shared was not counted before.
     short = shortage(sum(entry.size for entry in own), place_of(order.envs_dir))
@@ -113,6 +116,14 @@ def _fill(
     renew_bytecode(staging, store.staging, order.prefix, entries)
     staging.renew(entries)
     return settled
+
+
+def _refuse_loss(base: Base | None, entries: t.Sequence[Entry], given: t.Container[str]) -> None:
+    """Raise C(BaseLostError) unless what *base* lacks, which a delta brings, and what it gave are all *entries*."""
+    brought = {entry.path for entry in lacking(base.entries.values(), entries)} if base else set()
+    lost = next((entry.path for entry in entries if entry.path not in brought and entry.path not in given), None)
+    if lost:
+        raise BaseLostError(f"{lost} is not here any more as the delta needs it; the whole archive is sent")
 
 
 def _mode_of(prefix: str) -> int:

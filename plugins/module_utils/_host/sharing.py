@@ -23,6 +23,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.staging import 
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import Stats, parse_stat_index, stats_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import is_as_recorded
+from ansible_collections.airgap.conda.plugins.module_utils._model.delta import origins
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
     DIRECTORY,
@@ -64,14 +65,19 @@ class Base(t.NamedTuple):
     vouched: t.Dict[str, Stats]
 
 
-def find_base(store: Store) -> Base | None:
-    """Return the live generation, or else the newest one that is kept and made of a bundle; None without any."""
+def find_base(store: Store, content_id: str = "") -> Base | None:
+    """Return the live generation, or else the newest one that is kept and made of a bundle; None without any.
+
+    With *content_id*, only one of that content will do.
+    """
     live = store.live()
     trees = {live.generation: store.prefix} if live else {}
     trees.update({generation: store.tree(generation) for generation in reversed(store.kept())})
     for generation, tree in trees.items():
         # What cannot be read gives nothing.
         with contextlib.suppress(BundleError):
+            if content_id not in ("", store.header(generation).content_id):
+                continue
             if files := store.file_list(generation):
                 receipt = store.receipt(generation)
                 entries = {entry.path: entry for entry in parse_files(unpack_files(files))}
@@ -90,14 +96,11 @@ class Sharing:
 
     def give(self, entries: t.Iterable[Entry]) -> None:
         """Give what the base has of *entries*."""
-        wanted = {entry.path: entry for entry in entries}
-        renewable = not any(map(self._is_relocated_otherwise, wanted.values()))
-        for entry in wanted.values():
-            source = source_of_bytecode(entry.path)
-            if not self._is_same(entry) or (entry.renews and not renewable):
-                continue
-            if source is None or source not in wanted or self._is_same(wanted[source]):
-                self._give_entry(entry)
+        listed = list(entries)
+        found = origins(self._base.entries.values(), listed)
+        for entry in listed:
+            if entry.path in found:
+                self._give_entry(entry, found[entry.path])
 
     def give_bytecode(self, entries: t.Iterable[Entry]) -> set[str]:
         """Give what was compiled of sources that are the same; return the sources that need no compiling."""
@@ -113,60 +116,61 @@ class Sharing:
     def _is_same(self, entry: Entry) -> bool:
         return self._base.entries.get(entry.path) == entry
 
-    def _is_relocated_otherwise(self, entry: Entry) -> bool:
-        """Whether only relocation differs: files that state digests may say the same of it, and be wrong."""
-        had = self._base.entries.get(entry.path)
-        return had is not None and had.sha256 == entry.sha256 and had.relocations != entry.relocations
-
-    def _give_entry(self, entry: Entry) -> None:
-        staging, item = self._staging, self._base.items.get(entry.path)
+    def _give_entry(self, entry: Entry, origin: str) -> None:
+        staging, item = self._staging, self._base.items.get(origin)
         if entry.type in (LINK, DIRECTORY):
             # Nothing is saved by sharing these; no archive is needed for them either.
             staging.make(entry)
             staging.give(entry.path, staging.items[entry.path])
             return
-        given = item is not None and item.type == FILE and self._give_file(item, entry.mtime * 10**9)
-        if item and given and (entry.relocations or item.sha256 != entry.sha256):
+        if item is None or item.type != FILE:
+            return
+        had = self._base.entries[origin].mtime * 10**9
+        if self._give_file(item, had, item._replace(path=entry.path, mode=entry.mode), entry.mtime * 10**9) and (
+            entry.relocations or item.sha256 != entry.sha256
+        ):
             staging.relocated[entry.path] = Digest(item.sha256, item.size)
 
     def _give_derived(self, item: Item) -> bool:
         if item.path in self._staging.items:
             return True
         self._staging.give_directory(os.path.dirname(item.path))
-        return self._give_file(item, None)
+        return self._give_file(item, None, item, None)
 
-    def _give_file(self, item: Item, mtime_ns: int | None) -> bool:
-        """Give one file; False where the base does not have it as it was deployed."""
+    def _give_file(self, item: Item, had_ns: int | None, wanted: Item, mtime_ns: int | None) -> bool:
+        """Give the file of *item* as *wanted*; False where the base does not have it as it was deployed."""
         source = os.path.join(self._base.tree, item.path)
         with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             before = os.lstat(source)
-            if mtime_ns not in (None, before.st_mtime_ns):
+            if had_ns not in (None, before.st_mtime_ns):
                 return False
             stats = stats_of(before)
             if stats != self._base.vouched.get(item.path) and not is_as_recorded(source, item, stats):
                 return False
-            if self._put(source, item, before):
-                self._staging.give(item.path, item)
+            time_ns = before.st_mtime_ns if mtime_ns is None else mtime_ns
+            as_it_is = (wanted.mode, time_ns) == (item.mode, before.st_mtime_ns)
+            if self._put(source, wanted, before, time_ns, as_it_is):
+                self._staging.give(wanted.path, wanted)
                 return True
         return False
 
-    def _put(self, source: str, item: Item, before: os.stat_result) -> bool:
-        """Put the file *source* into the new tree; False where it changed meanwhile."""
+    def _put(self, source: str, item: Item, before: os.stat_result, mtime_ns: int, as_it_is: bool) -> bool:
+        """Put the file *source* into the new tree as *item*; False where it changed meanwhile."""
         if self._reflinks:
             try:
-                return self._copy(source, item, before, _clone)
+                return self._copy(source, item, before, mtime_ns, _clone)
             except OSError as error:
                 if error.errno not in _CANNOT_CLONE:
                     raise
                 self._reflinks = False
         owned = (item.uid, item.gid) == self._staging.owner
-        if self._hard_links and owned and not _EDITED.fullmatch(item.path):
+        if self._hard_links and owned and as_it_is and not _EDITED.fullmatch(item.path):
             try:
                 return self._link(source, item, before)
             except OSError as error:
                 if error.errno not in _CANNOT_LINK:
                     raise
-        return self._copy(source, item, before, _transfer)
+        return self._copy(source, item, before, mtime_ns, _transfer)
 
     def _link(self, source: str, item: Item, before: os.stat_result) -> bool:
         target = self._staging.at(item.path)
@@ -178,10 +182,12 @@ class Sharing:
         os.unlink(target)
         return False
 
-    def _copy(self, source: str, item: Item, before: os.stat_result, transfer: t.Callable[[int, int], object]) -> bool:
+    def _copy(
+        self, source: str, item: Item, before: os.stat_result, mtime_ns: int, transfer: t.Callable[[int, int], object]
+    ) -> bool:
         reading = os.open(source, _READ)
         try:
-            with self._staging.create(item.path, item.mode, before.st_mtime_ns) as writing:
+            with self._staging.create(item.path, item.mode, mtime_ns) as writing:
                 transfer(writing, reading)
             unchanged = stats_of(os.fstat(reading)) == stats_of(before)
         except OSError:

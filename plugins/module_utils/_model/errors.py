@@ -35,3 +35,7 @@ class RelocationError(AirgapError):
 
 class DeployError(AirgapError):
     """A host cannot take the environment, or lost it half-way."""
+
+
+class BaseLostError(DeployError):
+    """The generation that a delta builds on does not give what it should; the whole archive is needed."""

@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import typing as t
+import urllib.parse
 
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import NAME, Needs, Piece
@@ -18,6 +20,12 @@ VERIFY_RECEIPT = "receipt"
 VERIFY_QUICK = "quick"
 VERIFY_FULL = "full"
 DEPTHS = (VERIFY_RECEIPT, VERIFY_QUICK, VERIFY_FULL)
+
+#: Whence a host takes a bundle: pushed by the controller, at a path of its own, or from a web server of the site.
+SOURCE_CONTROLLER = "controller"
+SOURCE_PATH = "path"
+SOURCE_URL = "url"
+SOURCES = (SOURCE_CONTROLLER, SOURCE_PATH, SOURCE_URL)
 
 #: How a new generation gets files that a kept one has: sharing blocks, or inodes, or nothing.
 SHARE_AUTO = "auto"
@@ -35,6 +43,15 @@ FILES_PIECE = "files"
 ARCHIVE_PIECE = "archive"
 
 
+#: Characters of a stream that name it on a host.
+STREAM_NAME = 16
+
+
+def stream_of(pieces: t.Iterable[Piece]) -> str:
+    """Return the name of the stream of *pieces*: one content may have been packed, and encoded, more than once."""
+    return hashlib.sha256("".join(piece.sha256 for piece in pieces).encode("ascii")).hexdigest()
+
+
 class Offer(t.NamedTuple):
     """A bundle as the controller offers it: what is needed to decide, and what would be sent."""
 
@@ -45,16 +62,38 @@ class Offer(t.NamedTuple):
     codec: str
     #: Members of the archive that are not deployed.
     carriers: t.Tuple[str, ...]
+    #: Name of its directory, where a source holds several.
+    label: str = ""
+    #: Whether the archive was made on the controller, so that no other source has it.
+    derived: bool = False
+    #: Content id of the generation that gives what the archive lacks, or empty where it lacks nothing.
+    base: str = ""
 
     @property
     def stream(self) -> str:
-        """What tells its stream of pieces from others: one content may have been packed more than once."""
-        return self.pieces[MANIFEST_PIECE].sha256
+        """What tells its stream of pieces from others."""
+        return stream_of(self.pieces.values())
 
     @property
     def size(self) -> int:
         """Bytes of the whole stream."""
         return sum(piece.size for piece in self.pieces.values())
+
+
+class Source(t.NamedTuple):
+    """Whence the pieces of a bundle come. What they must be, the controller says; so no source needs trust."""
+
+    #: One of M(SOURCES).
+    type: str = SOURCE_CONTROLLER
+    #: Directory of the host.
+    path: str = ""
+    url: str = ""
+    username: str = ""
+    password: str = ""
+    #: File of the host with the certificates to trust, or empty for the system's.
+    ca_path: str = ""
+    #: None unless it is named, whatever the environment says.
+    proxy: str = ""
 
 
 class Health(t.NamedTuple):
@@ -110,6 +149,7 @@ class Order(t.NamedTuple):
     by: str = ""
     #: What its switch is recorded as.
     how: str = DEPLOY
+    source: Source = Source()
 
     @property
     def prefix(self) -> str:
@@ -139,6 +179,7 @@ def parse_order(fields: t.Mapping[str, t.Any]) -> Order:
         by=fields.get("by") or "",
         how=fields.get("how") or DEPLOY,
         keeping=_keeping(fields),
+        source=_source(fields.get("source") or {}),
     )
 
 
@@ -169,6 +210,25 @@ def _keeping(fields: t.Mapping[str, t.Any]) -> Keeping:
     return keeping
 
 
+def _source(fields: t.Mapping[str, t.Any]) -> Source:
+    source = Source(**{name: fields.get(name) or default for name, default in Source()._asdict().items()})
+    if source.type == SOURCE_PATH and not source.path.startswith("/"):
+        raise DeployError(f"env_deploy_source_path must be an absolute path of the host, not {source.path!r}")
+    if source.type == SOURCE_URL:
+        parts = urllib.parse.urlsplit(source.url)
+        if "@" in parts.netloc:
+            # The URL is not repeated, as it holds a password.
+            raise DeployError(
+                "env_deploy_source_url holds a login; put it into env_deploy_source_username and"
+                " env_deploy_source_password"
+            )
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise DeployError(
+                f"env_deploy_source_url must begin with http:// or https:// and name a host: {source.url!r}"
+            )
+    return source
+
+
 def _plain(path: str) -> str:
     """Return an absolute *path* in the one form that names are compared in; C(..) stays, as it may follow a link."""
     return "".join(f"/{part}" for part in path.split("/") if part not in ("", "."))
@@ -181,4 +241,7 @@ def _offer(fields: t.Mapping[str, t.Any]) -> Offer:
         pieces={kind: Piece(**piece) for kind, piece in fields["pieces"].items()},
         codec=fields["codec"],
         carriers=tuple(fields["carriers"]),
+        label=fields["label"],
+        derived=fields["derived"],
+        base=fields["base"],
     )

@@ -36,13 +36,10 @@ def bundle(tiny: TinyBundle, tmp_path: Path) -> Bundle:
 
 
 @pytest.mark.parametrize("size", [1, 100, 777, 1 << 20])
-def test_parts_one_after_the_other_are_the_stream(
-    bundle: Bundle, tiny: TinyBundle, monkeypatch: pytest.MonkeyPatch, size: int
-) -> None:
-    monkeypatch.setattr(_sending, "PART", size)
+def test_parts_one_after_the_other_are_the_stream(bundle: Bundle, tiny: TinyBundle, size: int) -> None:
     stream = tiny.stream
     for offset in {0, 1, len(stream) - 1, *range(0, len(stream), 101), *_edges(bundle)}:
-        assert b"".join(part_of(bundle, offset)) == stream[offset : offset + size], offset
+        assert b"".join(part_of(bundle, offset, size)) == stream[offset : offset + size], offset
 
 
 def _edges(bundle: Bundle) -> t.Iterator[int]:
@@ -66,13 +63,10 @@ def action_with(connection: t.Any) -> t.Any:
     return types.SimpleNamespace(_connection=connection)
 
 
-def test_a_part_arrives_and_is_told_of(
-    bundle: Bundle, tiny: TinyBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_sending, "PART", 500)
+def test_a_part_arrives_and_is_told_of(bundle: Bundle, tiny: TinyBundle, tmp_path: Path) -> None:
     remote = tmp_path / "part"
     local = connection_loader.get("local", PlayContext(), os.devnull)
-    told = send_part(action_with(local), bundle, 250, str(remote))
+    told = send_part(action_with(local), bundle, 250, str(remote), 500)
     assert remote.read_bytes() == tiny.stream[250:750]
     sha256 = hashlib.sha256(tiny.stream[250:750]).hexdigest()
     assert told == {"stream": bundle.stream, "path": str(remote), "offset": 250, "sha256": sha256}

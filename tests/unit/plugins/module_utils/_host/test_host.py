@@ -31,6 +31,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.tree import sta
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import unexpected_of, verify
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError, DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import GENERATION_MARKER
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import stream_of
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.conftest import ME
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.site import Fields, Site
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import (
@@ -77,7 +78,15 @@ def test_the_whole_life_of_an_environment(site: Site, one: TinyBundle, two: Tiny
 
 def test_the_first_execution_says_what_it_awaits(site: Site, one: TinyBundle) -> None:
     result = site.run(site.order(one))
-    assert result["awaited"] == [{"stream": one.pieces["manifest"].sha256, "offset": 0, "decoders": decoders()}]
+    (awaited,) = result["awaited"]
+    assert awaited == {
+        "prefix": str(site.prefix),
+        "stream": stream_of(one.pieces.values()),
+        "offset": 0,
+        "decoders": decoders(),
+        "base": "",
+        "held": {},
+    }
     assert result["environments"][0]["content_id"] == ""
     assert not site.prefix.exists()
 
@@ -113,11 +122,9 @@ def test_gzip_is_awaited_where_nothing_decodes_zstd(
     monkeypatch.setattr(deployment, "decoders", lambda: ["gzip"])
     first = site.run(site.order(one))
     site.run(site.order(one), parts=[site.part(one.stream, first["awaited"][0])])
-    assert site.run(site.order(one))["awaited"][0] == {
-        "stream": one.pieces["manifest"].sha256,
-        "offset": 0,
-        "decoders": ["gzip"],
-    }
+    awaited = site.run(site.order(one))["awaited"][0]
+    # What arrived of the other encoding is of no use.
+    assert (awaited["offset"], awaited["decoders"]) == (0, ["gzip"])
     site.present(make_bundle(tmp_path / "gz", tool_members("1.0"), codec="gzip"))
     assert site.output() == f"1.0 at {site.prefix}\n"
     site.assert_settled(site.order(one))
@@ -386,7 +393,7 @@ def test_a_bundle_for_another_platform_is_told(site: Site, tmp_path: Path, one: 
         site.run(site.order(foreign[0]))
     with pytest.raises(DeployError, match=r"there is no bundle for .*, only for linux-0 or linux-1"):
         site.run(site.order(*foreign))
-    assert site.run(site.order(foreign[0], one))["awaited"][0]["stream"] == one.pieces["manifest"].sha256
+    assert site.run(site.order(foreign[0], one))["awaited"][0]["stream"] == stream_of(one.pieces.values())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
@@ -589,7 +596,8 @@ def test_two_environments_at_one_prefix_are_refused_at_once(site: Site, one: Tin
 def test_environments_of_one_bundle_share_what_is_sent(site: Site, one: TinyBundle) -> None:
     orders = [site.order(one), site.order(one, name="other", register={"commands": []})]
     first = site.run(*orders)
-    assert len(first["awaited"]) == 2 and first["awaited"][0] == first["awaited"][1]
+    streams = [(awaited["stream"], awaited["offset"]) for awaited in first["awaited"]]
+    assert len(streams) == 2 and streams[0] == streams[1]
     site.run(*orders, parts=[site.part(one.stream, first["awaited"][0], len(one.stream))])
     for name in ("ml", "other"):
         assert (site.envs / name / "bin/tool").exists()

@@ -189,6 +189,9 @@ class TinyBundle:
             "pieces": {kind: piece._asdict() for kind, piece in self.pieces.items()},
             "codec": self.codec,
             "carriers": list(self.manifest.carriers),
+            "label": self.manifest.label,
+            "derived": False,
+            "base": "",
         }
 
 

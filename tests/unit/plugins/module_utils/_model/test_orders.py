@@ -15,6 +15,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.orders import 
     Offer,
     Order,
     Registration,
+    Source,
     parse_order,
 )
 
@@ -51,6 +52,9 @@ OFFER = {
     },
     "codec": "zstd",
     "carriers": ["bin/activate"],
+    "label": "ml-linux-64-000000000000",
+    "derived": False,
+    "base": "",
 }
 
 
@@ -102,8 +106,48 @@ def test_everything_that_can_be_said_is_taken() -> None:
         },
         codec="zstd",
         carriers=("bin/activate",),
+        label="ml-linux-64-000000000000",
     )
     assert order.offers["linux-64"].size == 12
+
+
+LOGIN = "env_deploy_source_url holds a login"
+ELSEWHERE = "env_deploy_source_url must begin with http:// or https:// and name a host"
+
+
+@pytest.mark.parametrize(
+    ("fields", "source"),
+    [
+        ({}, Source("controller")),
+        ({"type": "path", "path": "/media/stick", "url": None}, Source("path", path="/media/stick")),
+        (
+            {"type": "url", "url": "https://s/x", "username": "ann", "password": "p", "ca_path": "", "proxy": None},
+            Source("url", url="https://s/x", username="ann", password="p"),
+        ),
+        # What is not asked for is not judged.
+        ({"type": "controller", "path": "x", "url": "y"}, Source("controller", path="x", url="y")),
+    ],
+)
+def test_sources(fields: dict[str, t.Any], source: Source) -> None:
+    assert parse_order({**LEAST, "source": fields}).source == source
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"type": "path"}, "env_deploy_source_path must be an absolute path of the host, not ''"),
+        ({"type": "path", "path": "stick"}, "env_deploy_source_path must be an absolute path"),
+        ({"type": "url"}, ELSEWHERE),
+        ({"type": "url", "url": "file:///etc"}, ELSEWHERE),
+        ({"type": "url", "url": "https:///x"}, ELSEWHERE),
+        ({"type": "url", "url": "https://ann:secret@site/x"}, LOGIN),
+        ({"type": "url", "url": "https://ann@site/x"}, LOGIN),
+    ],
+)
+def test_sources_that_cannot_be(fields: dict[str, t.Any], sentence: str) -> None:
+    with pytest.raises(DeployError) as caught:
+        parse_order({**LEAST, "source": fields})
+    assert str(caught.value).startswith(sentence) and "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

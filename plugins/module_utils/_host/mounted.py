@@ -1,0 +1,68 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module_utils is PRIVATE to the collection and should only be used by the collection itself.
+"""A bundle in a directory of this host (a stick, a share, an image): read where it is, with no copy of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import typing as t
+
+from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
+from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Offer, Source
+
+
+class Mounted:
+    """The pieces of one offer, as files. The archive is judged while it is staged, by the file list."""
+
+    complete = True
+    stored = False
+
+    def __init__(self, source: Source, offer: Offer) -> None:
+        self._offer = offer
+        below = os.path.join(source.path, offer.label)
+        self._directory = below if os.path.isdir(below) else source.path
+
+    def findings(self) -> t.Iterator[str]:
+        """Yield why the bundle cannot be taken from here, as far as can be told without reading it."""
+        label = self._offer.label
+        for kind, piece in self._offer.pieces.items():
+            path = self._path(kind)
+            try:
+                size = os.stat(path).st_size
+            except OSError as error:
+                yield f"{path} cannot be read ({error.strerror}); put {label} there (env_deploy_source_path)"
+                # The others would say the same.
+                return
+            if size != piece.size:
+                yield f"{path} has {size} bytes, the controller's {kind} {piece.size}; put {label} there again"
+
+    def take(self, incoming: Incoming, progress: Progress) -> Mounted:
+        """Return itself: nothing is brought anywhere."""
+        self._incoming = incoming
+        return self
+
+    def forget(self) -> None:
+        """Remove what another source had brought; the files are not ours."""
+        self._incoming.forget()
+
+    def piece(self, kind: str) -> bytes:
+        """Return the whole of a small piece; C(DeployError) unless its digest is the offered one."""
+        with self.open(kind) as file:
+            data = file.read(self._offer.pieces[kind].size + 1)
+        if hashlib.sha256(data).hexdigest() != self._offer.pieces[kind].sha256:
+            raise DeployError(f"{self._path(kind)} is not the one the controller offers; copy the bundle there again")
+        return data
+
+    def open(self, kind: str) -> t.BinaryIO:
+        """Return the file of the piece *kind*."""
+        file = open(self._path(kind), "rb", buffering=0)  # noqa: SIM115  # the caller's to close
+        return t.cast(t.BinaryIO, file)
+
+    def _path(self, kind: str) -> str:
+        return os.path.join(self._directory, self._offer.pieces[kind].file)

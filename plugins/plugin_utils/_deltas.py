@@ -1,0 +1,109 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this plugin_utils is PRIVATE to the collection and should only be used by the collection itself.
+"""Deltas for hosts: of each bundle and each generation that hosts have, one, made once and kept in the cache."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import os
+import shutil
+import typing as t
+
+from ansible_collections.airgap.conda.plugins.module_utils._builder.deltas import read_entries, read_side, write_part
+from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_directory import read_manifest
+from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import GZIP
+from ansible_collections.airgap.conda.plugins.module_utils._model.delta import WORTH, is_worth_it, lacking
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
+from ansible_collections.airgap.conda.plugins.module_utils._model.files import Entry
+from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import MANIFEST_NAME, Encoding, Piece
+
+if t.TYPE_CHECKING:
+    from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle
+
+
+def delta_for(bundle: Bundle, base: str, codec: str) -> tuple[Encoding, str] | None:
+    """Return the archive of what a host with the content *base* lacks of *bundle*, and its path in the cache.
+
+    None where nothing is known of *base*, or the whole is hardly more.
+    """
+    codec = codec if codec == GZIP or _has_zstandard() else GZIP
+    name = f"{bundle.manifest.content_id[:16]}-{base[:16]}.delta.{codec}"
+    path = os.path.join(bundle.cache, name)
+    with bundle.exclusively(f"{name}.json") as note:
+        known = _known(note.read())
+        if known is None or (known and not os.path.exists(path)):
+            known = _make(bundle, base, codec, path)
+            note.seek(0)
+            note.truncate()
+            note.write(json.dumps(known))
+    if not known:
+        return None
+    return Encoding(codec, known["version"], known["level"], Piece(name, known["size"], known["sha256"])), path
+
+
+def remember(bundle: Bundle) -> None:
+    """Keep the file list of *bundle*: hosts will have it when the next one comes, and it may be gone then."""
+    kept = _kept(bundle.cache, bundle.manifest.content_id)
+    if os.path.exists(os.path.join(kept, MANIFEST_NAME)):
+        return
+    os.makedirs(kept, exist_ok=True)
+    for name in (bundle.manifest.files.file, MANIFEST_NAME):
+        temporary = os.path.join(kept, f"{name}.{os.getpid()}")
+        shutil.copyfile(os.path.join(bundle.directory, name), temporary)
+        os.replace(temporary, os.path.join(kept, name))
+
+
+def _known(text: str) -> dict[str, t.Any] | None:
+    """Return what was noted of a delta: empty for one that is not worth it, None for nothing."""
+    with contextlib.suppress(ValueError):
+        return t.cast("dict[str, t.Any]", json.loads(text))
+    return None
+
+
+def _make(bundle: Bundle, base: str, codec: str, path: str) -> dict[str, t.Any] | None:
+    had = _entries_of(bundle, base)
+    if had is None:
+        # It may come yet.
+        return None
+    side = read_side(bundle.directory)
+    part = lacking(had, side.entries)
+    if not is_worth_it(part, side.entries):
+        return {}
+    temporary = f"{path}.new"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)
+    encoding = write_part(side, {entry.path for entry in part}, temporary, codec)
+    if encoding.piece.size > WORTH * bundle.manifest.encodings[0].piece.size:
+        os.unlink(temporary)
+        return {}
+    os.replace(temporary, path)
+    piece = encoding.piece
+    return {"version": encoding.version, "level": encoding.level, "size": piece.size, "sha256": piece.sha256}
+
+
+def _entries_of(bundle: Bundle, content_id: str) -> list[Entry] | None:
+    """Return the file list of another bundle: one that was sent before, or one that lies beside this one."""
+    beside = os.path.join(glob.escape(os.path.dirname(os.path.abspath(bundle.directory))), f"*-{content_id[:12]}")
+    for directory in (_kept(bundle.cache, content_id), *sorted(glob.glob(beside))):
+        with contextlib.suppress(BundleError):
+            manifest = read_manifest(directory)
+            if manifest.content_id == content_id:
+                return read_entries(directory, manifest.files, content_id)
+    return None
+
+
+def _kept(cache: str, content_id: str) -> str:
+    return os.path.join(cache, "lists", content_id[:16])
+
+
+def _has_zstandard() -> bool:
+    try:
+        import zstandard  # noqa: F401
+    except ImportError:
+        return False
+    return True

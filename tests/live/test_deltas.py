@@ -1,0 +1,150 @@
+# Copyright: Contributors to the airgap.conda project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An upgrade sends what hosts lack, and all of it where that is not known, not true any more, or hardly less."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from world.controller import Controller, broken_promises
+from world.fleet import Fleet, Host, HostSpec
+
+PREFIX = "/opt/conda/envs/my_env"
+#: What Ansible itself sends for a rollout, with room.
+OVERHEAD = 3_000_000
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("a fleet needs Linux and root; run the suite as root")
+    releases = {"old": "bullseye", "new": "trixie"}
+    hosts = [HostSpec(name, release, storage="tmpfs") for name, release in releases.items()]
+    with Fleet(tmp_path_factory.mktemp("fleet"), hosts) as started:
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def _clean(fleet: Fleet) -> Iterator[None]:
+    yield
+    for host in fleet.hosts:
+        host.run("rm -rf /opt/conda")
+
+
+class Meter:
+    """What hosts receive in a block."""
+
+    def __init__(self, *hosts: Host) -> None:
+        self._hosts = hosts
+        self.received: list[int] = []
+
+    def __enter__(self) -> Meter:
+        self._before = [host.interface_bytes()[0] for host in self._hosts]
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.received = [
+            host.interface_bytes()[0] - before for host, before in zip(self._hosts, self._before, strict=True)
+        ]
+
+
+def size(bundle: Path) -> int:
+    return (bundle / "archive.tar.zst").stat().st_size
+
+
+def deltas(controller: Controller) -> list[Path]:
+    return sorted(controller.directory.glob(".cache/airgap-conda/*.delta.zstd"))
+
+
+def assert_upgraded(host: Host) -> None:
+    assert "1.5.3" in host.run(f"{PREFIX}/bin/python -c 'import pandas; print(pandas.__version__)'").stdout
+    assert broken_promises(host, PREFIX) == {}
+
+
+def test_an_upgrade_sends_what_hosts_lack_and_makes_it_once(
+    fleet: Fleet, controller: Controller, earlier: Path, example: Path
+) -> None:
+    assert controller.rollout(earlier).changed == 2
+    with Meter(*fleet.hosts) as meter:
+        done = controller.rollout(example)
+    assert done.rc == 0 and done.changed == 2, done.output
+    (delta,) = deltas(controller)
+    print(f"delta {delta.stat().st_size:,} of {size(example):,}; received {meter.received}")
+    assert delta.stat().st_size < 0.1 * size(example)
+    assert all(received < delta.stat().st_size + OVERHEAD for received in meter.received)
+    for host in fleet.hosts:
+        assert_upgraded(host)
+    assert controller.rollout(example).changed == 0
+    # And back: another delta.
+    with Meter(*fleet.hosts) as meter:
+        assert controller.rollout(earlier).changed == 2
+    assert all(received < 0.2 * size(example) for received in meter.received)
+
+
+def test_each_host_gets_what_it_needs(fleet: Fleet, controller: Controller, earlier: Path, example: Path) -> None:
+    assert controller.rollout(earlier, "-l", "old").changed == 1
+    with Meter(*fleet.hosts) as meter:
+        done = controller.rollout(example)
+    assert done.rc == 0 and done.changed == 2, done.output
+    upgraded, first = meter.received
+    assert upgraded < 0.2 * size(example) and first > size(example)
+    for host in fleet.hosts:
+        assert_upgraded(host)
+
+
+def test_the_whole_is_sent_where_the_controller_does_not_know_the_generation(
+    fleet: Fleet, controller: Controller, earlier: Path, example: Path, tmp_path: Path
+) -> None:
+    assert controller.rollout(earlier).changed == 2
+    (tmp_path / "other").mkdir()
+    with Meter(*fleet.hosts) as meter:
+        done = Controller(fleet, tmp_path / "other").rollout(example)
+    assert done.rc == 0 and done.changed == 2, done.output
+    assert all(received > size(example) for received in meter.received)
+    for host in fleet.hosts:
+        assert_upgraded(host)
+
+
+def test_the_older_bundle_beside_the_new_one_is_knowledge_enough(
+    fleet: Fleet, controller: Controller, earlier: Path, example: Path, tmp_path: Path
+) -> None:
+    assert controller.rollout(earlier).changed == 2
+    (tmp_path / "other/dist").mkdir(parents=True)
+    for bundle in (earlier, example):
+        (tmp_path / "other/dist" / bundle.name).symlink_to(bundle)
+    with Meter(*fleet.hosts) as meter:
+        done = Controller(fleet, tmp_path / "other").rollout(tmp_path / "other/dist" / example.name)
+    assert done.rc == 0 and done.changed == 2, done.output
+    assert all(received < 0.2 * size(example) for received in meter.received)
+
+
+def test_a_host_that_lost_what_the_delta_builds_on_gets_the_whole(
+    fleet: Fleet, controller: Controller, earlier: Path, example: Path
+) -> None:
+    assert controller.rollout(earlier).changed == 2
+    seen, unseen = fleet.hosts
+    for host in fleet.hosts:
+        host.run(f"echo oops >>{PREFIX}/lib/python3.11/site-packages/requests/__init__.py")
+    # The one looks and sees it; the other trusts its record, and finds out when it stages.
+    with Meter(*fleet.hosts) as meter:
+        looked = controller.rollout(example, "-l", "old")
+        trusted = controller.rollout(example, "-l", "new", "-e", "env_deploy_verify=receipt")
+    for done in (looked, trusted):
+        assert done.rc == 0 and done.changed == 1, done.output
+    assert all(received > size(example) for received in meter.received)
+    for host in (seen, unseen):
+        assert_upgraded(host)
+
+
+def test_what_is_hardly_less_is_not_made(fleet: Fleet, controller: Controller, tools: Path, example: Path) -> None:
+    name = ("-e", "env_deploy_name=my_env")
+    assert controller.rollout(tools, *name).changed == 2
+    done = controller.rollout(example, *name)
+    assert done.rc == 0 and done.changed == 2, done.output
+    for host in fleet.hosts:
+        assert_upgraded(host)
