@@ -341,6 +341,10 @@ def test_a_deployment_that_is_used_and_replaced_stays_clean(
                 host.run("/opt/conda/envs/my_env/bin/pip check && /opt/conda/envs/my_env/bin/pip list")
         assert_clean(looker.rows(asked, mode="full"))
         assert_clean(looker.rows(asked))
+    back = controller.run("rollback", "-e", "env_rollback_name=my_env")
+    assert back.rc == 0 and back.changed == 3, back.output
+    for mode in ("quick", "full"):
+        assert_clean(looker.rows({"bundle": str(upgrade[0]), "register": {}}, mode=mode))
     for host in fleet.hosts:
         host.run(f"rm -rf {TRACES}")
 
