@@ -21,9 +21,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.delta import W
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import Entry
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import MANIFEST_NAME, Encoding, Piece
-
-if t.TYPE_CHECKING:
-    from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle
+from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle, exclusively, note_down
 
 
 def delta_for(bundle: Bundle, base: str, codec: str) -> tuple[Encoding, str] | None:
@@ -34,13 +32,11 @@ def delta_for(bundle: Bundle, base: str, codec: str) -> tuple[Encoding, str] | N
     codec = codec if codec == GZIP or _has_zstandard() else GZIP
     name = f"{bundle.manifest.content_id[:16]}-{base[:16]}.delta.{codec}"
     path = os.path.join(bundle.cache, name)
-    with bundle.exclusively(f"{name}.json") as note:
+    with exclusively(bundle.cache, f"{name}.json") as note:
         known = _known(note.read())
         if known is None or (known and not os.path.exists(path)):
             known = _make(bundle, base, codec, path)
-            note.seek(0)
-            note.truncate()
-            note.write(json.dumps(known))
+            note_down(note, json.dumps(known))
     if not known:
         return None
     return Encoding(codec, known["version"], known["level"], Piece(name, known["size"], known["sha256"])), path
