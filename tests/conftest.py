@@ -1,11 +1,15 @@
 # Copyright: Contributors to the airgap.conda project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What suites count and print at their end: `@pytest.mark.counts("defects shown")` adds each test that passes."""
+"""What suites count and print at their end.
+
+`@pytest.mark.counts("defects shown")` adds one for each test that passes, `count("bundles refused", 12)` in a test twelve.
+"""
 
 from __future__ import annotations
 
 import collections
+from collections.abc import Callable
 
 import pytest
 
@@ -19,11 +23,19 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         # With the reports, so that it comes home from other processes.
-        item.user_properties += [(_COUNTED, mark.args[0]) for mark in item.iter_markers("counts")]
+        item.user_properties += [(_COUNTED, (mark.args[0], 1)) for mark in item.iter_markers("counts")]
+
+
+@pytest.fixture
+def count(request: pytest.FixtureRequest) -> Callable[[str, int], None]:
+    """Take note of so many of what the test looked at."""
+    return lambda what, number: request.node.user_properties.append((_COUNTED, (what, number)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     passed = terminalreporter.stats.get("passed", [])
-    counts = collections.Counter(what for report in passed for name, what in report.user_properties if name == _COUNTED)
-    for what, count in sorted(counts.items()):
-        terminalreporter.write_line(f"{count} {what}", bold=True)
+    counts: collections.Counter[str] = collections.Counter()
+    for report in passed:
+        counts.update({what: number for name, (what, number) in report.user_properties if name == _COUNTED})
+    for what, number in sorted(counts.items()):
+        terminalreporter.write_line(f"{number} {what}", bold=True)

@@ -85,7 +85,7 @@ def bounded_memory() -> t.Iterator[None]:
 
 
 def test_every_damaged_or_hostile_bundle_is_refused(
-    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    world: World, tmp_path: Path, count: t.Callable[[str, int], None]
 ) -> None:
     site = world.site
     live, receipts = snapshot(site.prefix), os.listdir(site.store.path("receipts", ""))
@@ -103,10 +103,9 @@ def test_every_damaged_or_hostile_bundle_is_refused(
         assert os.listdir(site.store.path("receipts", "")) == receipts, kind
         assert os.listdir(site.store.path("incoming", "")) == [], kind
         shutil.rmtree(bundle)
-    with capsys.disabled():
-        print(f"\n{len(refused)} damaged and hostile bundles were refused", end=" ")
     assert {kind: said for kind, said in refused.items() if "\n" in said or not said} == {}
     assert len(refused) >= 200
+    count("damaged and hostile bundles refused", len(refused))
 
 
 def test_the_bundle_that_they_were_made_of_is_not_refused(world: World) -> None:
