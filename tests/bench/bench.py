@@ -30,7 +30,7 @@ PARTS = ("rollout", "second", "upgrade", "rollback", "size", "memory", "pack", "
 #: Seconds in which all has ended.
 LIMIT = 14 * 60
 #: Seconds for each: the builds, packing, a round of rollouts, the upgrade, the rollbacks, the sizes, drift.
-BUILD, PACKING, ROUND, UPGRADE, ROLLBACKS, SIZES, DRIFT = 120, 100, 420, 200, 240, 300, 300
+BUILD, PACKING, ROUND, UPGRADE, ROLLBACKS, SIZES, DRIFT = 120, 100, 420, 200, 300, 300, 300
 
 _Result = TypeVar("_Result")
 
