@@ -32,7 +32,7 @@ FLEET = "fleet"
 #: Seconds in which all has ended.
 LIMIT = 20 * 60
 #: Seconds for each: the builds, packing, a round of rollouts, the update, the upgrade, the rollbacks, the sizes, drift.
-BUILD, PACKING, ROUND, UPDATE, UPGRADE, ROLLBACKS, SIZES, DRIFT = 240, 100, 420, 420, 200, 240, 300, 300
+BUILD, PACKING, ROUND, UPDATE, UPGRADE, ROLLBACKS, SIZES, DRIFT = 240, 100, 420, 420, 200, 300, 300, 300
 #: And for many hosts.
 MANY = 600
 

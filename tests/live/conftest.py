@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -76,11 +76,7 @@ def builder(tmp_path: Path, channel: str) -> Builder:
     return found
 
 
-@pytest.fixture(scope="session")
-def tally(pytestconfig: pytest.Config) -> Iterator[Tally]:
-    """Counts the faults that are tried; tells when all is over."""
-    tally = Tally()
-    yield tally
-    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():
-        print(f"\nfaults: {tally}")
+@pytest.fixture
+def tally(count: Callable[[str, int], None]) -> Tally:
+    """Counts the faults that are survived."""
+    return Tally(count)
