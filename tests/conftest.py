@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What suites count and print at their end.
 
-`@pytest.mark.counts("defects shown")` adds one for each test that passes, `count("bundles refused", 12)` in a test twelve.
+`@pytest.mark.counts("defects shown")` adds one for each test that passes, `count("bundles refused", 12)` in a test
+as many as it says.
 """
 
 from __future__ import annotations

@@ -110,6 +110,7 @@ def test_two_runs_at_once(builder: Builder) -> None:
         ("[pandsa]", {}, "no channel has a package pandsa; did you mean pandas?"),
         ("[python=2.7]", {}, "cannot be satisfied together: "),
         ("[numpy]", {"virtual_packages": {"glibc": "2.5"}}, "assumed of the hosts, see virtual_packages: __glibc 2.5"),
+        ("[newer-glibc]", {}, "__glibc >=2.99"),
         ("[python]", {"channels": ["/nonexistent"]}, "channel file:///nonexistent cannot be read: "),
         ("[python, pip, {{pip: [no-such-distribution-of-ours==1]}}]", {}, "pip failed (1): ERROR: "),
         ("[python, pip, six, {{pip: [six==1.15.0]}}]", {}, "pip replaced six of conda; "),
