@@ -142,12 +142,6 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_director
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
 
-MISSING_TRACEBACK = None
-try:
-    import zstandard  # noqa: F401
-except ImportError:
-    MISSING_TRACEBACK = traceback.format_exc()
-
 Fields = t.Dict[str, t.Any]
 
 
@@ -210,8 +204,10 @@ def main() -> None:
         required_by={"newer": ("older",)},
         supports_check_mode=True,
     )
-    if MISSING_TRACEBACK:
-        module.fail_json(msg=missing_required_lib("zstandard"), exception=MISSING_TRACEBACK)
+    try:
+        __import__("zstandard")
+    except ImportError:
+        module.fail_json(msg=missing_required_lib("zstandard"), exception=traceback.format_exc())
     older, newer, delta, dist = (module.params[name] for name in ("older", "newer", "delta", "dist"))
     older = find_bundle(older) if older else ""
     try:

@@ -68,7 +68,7 @@ def measure_fleet(build: Build, hosts: int, storage: str) -> list[Figure]:
         say(f"{count} hosts")
         with fresh_site(count, storage) as site:
             found[count] = (site.ours(build.bundle, bytecode=False), site.bare(build.archive))
-    (few, few_bare), (many, many_bare) = found.values()
+    (few, few_bare), (many, many_bare) = found[hosts // 2], found[hosts]
     more = hosts - hosts // 2
     ours, bare = (many.seconds - few.seconds) / more, (many_bare.seconds - few_bare.seconds) / more
     controller = (many.controller_cpu - few.controller_cpu) / more

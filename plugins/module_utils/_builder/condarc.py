@@ -11,6 +11,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+import types
 import typing as t
 import urllib.parse
 
@@ -19,7 +20,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.errors import 
 from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import mask
 
 Settings = t.Mapping[str, t.Any]
-NOTHING: Settings = {}
+NOTHING: Settings = types.MappingProxyType({})
 
 #: Where conda looks, what counts least first; a directory is read file by file.
 _PLACES = (

@@ -85,7 +85,8 @@ def judged(leaks: t.Iterable[Leak], rules: LeakRules) -> tuple[Leak, ...]:
 
 def told(leaks: t.Sequence[Leak]) -> str:
     """Return one sentence about *leaks*."""
-    return f"what is packed names the builder: {_named([f'{path} ({what} {text})' for path, (what, text, _) in leaks])}"
+    names = [f"{path} ({trace.what} {trace.text})" for path, trace in leaks]
+    return f"what is packed names the builder: {_named(names)}"
 
 
 def _named(names: t.Sequence[str]) -> str:

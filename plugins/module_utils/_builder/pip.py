@@ -101,7 +101,8 @@ def _settings(prefix: str, variables: t.Mapping[str, str]) -> str:
     """Return pip's settings as it lists them; an old pip that cannot has none that we could replace."""
     command = [*_pip(prefix), "config", "list"]
     try:
-        done = subprocess.run(
+        # There is no AnsibleModule down here.
+        done = subprocess.run(  # pylint: disable=ansible-bad-function
             command, env=variables, capture_output=True, encoding="utf-8", errors="replace", check=False
         )
     except OSError as error:

@@ -39,7 +39,7 @@ def _words(platform: str) -> frozenset[str]:
     return frozenset(words)
 
 
-_ALL = frozenset[str]().union(*map(_words, (*KNOWN, *WINDOWS)))
+_ALL: frozenset[str] = frozenset().union(*map(_words, (*KNOWN, *WINDOWS)))
 
 
 class _Expression:

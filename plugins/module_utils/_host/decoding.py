@@ -43,18 +43,14 @@ def decoders() -> list[str]:
     return [ZSTD, GZIP] if _zstd_decoder() else [GZIP]
 
 
-@contextlib.contextmanager
-def decoded(codec: str, source: t.BinaryIO) -> t.Iterator[Reader]:
-    """Yield what *source*, from where it stands to its end, decodes to."""
+def decoded(codec: str, source: t.BinaryIO) -> t.ContextManager[Reader]:
+    """Return what *source*, from where it stands to its end, decodes to; to be left by C(with)."""
     if codec == GZIP:
-        with gzip.GzipFile(fileobj=source) as file:
-            yield t.cast(Reader, file)
-        return
+        return t.cast("t.ContextManager[Reader]", gzip.GzipFile(fileobj=source))
     decoder = _zstd_decoder()
     if decoder is None:
         raise DeployError("this host has nothing that decodes zstd; the archive must be sent as gzip")
-    with decoder(source) as reader:
-        yield reader
+    return decoder(source)
 
 
 def _zstd_decoder() -> t.Callable[[t.BinaryIO], t.ContextManager[Reader]] | None:

@@ -115,7 +115,7 @@ def _look(deployment: Deployment, asked: bool) -> _Look:
                 findings.append(finding)
         if generation_of(order.prefix) != header.generation or store.busy:
             raise DeployError(f"{order.prefix} was deployed to while it was looked at; look again")
-    unchecked += [(path, why) for path, why in examined.denied.items()]
+    unchecked += examined.denied.items()
     return _Look(header, (*findings, *examined.findings), examined.fresh_index, tuple(unchecked))
 
 

@@ -48,7 +48,7 @@ class Site:
 
     def findings(self) -> t.Iterator[str]:
         """Yield why the archive cannot be taken from here, as far as can be told without reading it."""
-        kind = next(reversed(self._offer.pieces))
+        kind = list(self._offer.pieces)[-1]
         piece = self._offer.pieces[kind]
         try:
             with self._answer(piece, "HEAD") as answer:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
+import types
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
@@ -60,7 +61,7 @@ class Scope(t.NamedTuple):
 
 #: Name and value of each.
 Variables = t.Mapping[str, str]
-_NONE: Variables = {}
+_NONE: Variables = types.MappingProxyType({})
 
 
 def wanted_marks(

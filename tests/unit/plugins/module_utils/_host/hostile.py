@@ -58,7 +58,7 @@ def _damage(good: TinyBundle, other: TinyBundle) -> t.Dict[str, Change]:
         for _number in range(20):
             at, bit = random_.randrange(size), random_.randrange(8)
             found[f"bit {bit} of byte {at} of {name}"] = _flip(name, at, bit)
-        for length in {0, 1, size // 3, size // 2, size - 1}:
+        for length in (0, 1, size // 3, size // 2, size - 1):
             found[f"{length} of {size} bytes of {name}"] = _cut(name, length)
         found[f"more behind {name}"] = _append(name, b"more")
         found[f"zeros behind {name}"] = _append(name, bytes(512))
