@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import conda_pack
 import pytest
 from world import ansible, bundles
 from world.examples import assert_as_documented, run
@@ -47,8 +48,9 @@ def test_examples_of_bundle(builder: Path, channel: str) -> None:
     shutil.copytree(prefix, builder / "miniforge3/envs/science", symlinks=True)
     shutil.copytree(prefix, builder / "miniforge3/envs/compiled", symlinks=True)
     (builder / "miniforge3/envs/compiled/lib/notes.txt").write_text(f"made in {builder}\n")
+    conda_pack.pack(prefix=prefix, output=str(builder / "science.tar.gz"))
     results = run("bundle", builder)
-    assert [Path(result["bundle"]).parent.name for result in results] == ["dist", "bundles", "dist", "dist"]
+    assert {Path(result["bundle"]).parent.name for result in results} == {"dist", "bundles"}
     assert_as_documented("bundle", results)
 
 

@@ -44,8 +44,8 @@ def in_directory(envs_dir: str, **variables: object) -> tuple[str, str]:
 def test_an_odd_prefix_works(envs_dir: str, host: Host, controller: Controller, tools: Path) -> None:
     done = controller.rollout(tools, *in_directory(envs_dir, **REGISTER, env_deploy_bytecode=True))
     assert done.rc == 0 and done.changed == 1, done.output
+    assert broken_promises(host, f"{envs_dir}/tools") == {}
     prefix = shlex.quote(f"{envs_dir}/tools")
-    assert broken_promises(host, prefix) == {}
     assert "site-packages/pip" in host.run(f"cd /; {prefix}/bin/pip --version").stdout
     assert host.run("cd /; bash -lc 'pip --version'", user="plain").stdout.startswith("pip ")
     assert host.run("bash -lc 'echo \"$CONDA_PREFIX\"'", user="plain").stdout.strip() == f"{envs_dir}/tools"

@@ -36,11 +36,16 @@ def needs_of(entries: t.Sequence[Entry], records: t.Sequence[Record], wheels: t.
         glibc=newest(filter(None, glibc)),
         cuda=least_virtual(records, "__cuda"),
         prefix_max=prefix_max,
-        narrowest=narrowest,
-        quoting=min(texts, default=(True, ""))[1],
+        narrowest=_printable(narrowest),
+        quoting=_printable(min(texts, default=(True, ""))[1]),
         size=sum(entry.size + -entry.size % _BLOCK for entry in entries),
         inodes=len(entries) + len({os.path.dirname(entry.path) for entry in entries}),
     )
+
+
+def _printable(path: str) -> str:
+    """Return *path* as it can be told: modules' results are UTF-8, names of files need not be."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _quotes(entry: Entry) -> bool:
