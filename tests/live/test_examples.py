@@ -188,7 +188,7 @@ def test_the_password_of_an_index_opens_it_and_is_nowhere_else(build: Callable[[
     with command_lines() as seen:
         built = build(PASSWORD)
     assert built.rc == 0, built.output
-    assert any(b"\0pip\0install\0" in line for line in seen), "nobody looked while pip ran"
+    assert any(b"\0-m\0pip\0" in line and b"\0install\0" in line for line in seen), "nobody looked while pip ran"
     # What Ansible does with `environment`, and why the example puts no password there.
     assert any(b" NETRC=" in line or b"'NETRC=" in line for line in seen)
     assert not [line for line in seen if PASSWORD.encode() in line]

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import random
 import shutil
 import subprocess
 import typing as t
@@ -18,6 +17,7 @@ import zstandard
 from ansible_collections.airgap.conda.plugins.module_utils._host import decoding
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import DAMAGED, decoded, decoders
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import noise
 
 LIBRARY, PROGRAM, GZIP = "library", "program", "gzip"
 
@@ -29,7 +29,7 @@ HERE = [
 ]
 
 #: Runs, noise and text: several chunks and blocks.
-DATA = random.Random(5).randbytes(300_000) if hasattr(random, "randbytes") else bytes(range(256)) * 1200
+DATA = noise(5, 300_000)
 DATA += b"\0" * 3_000_000 + b"".join(b"line %d\n" % number for number in range(100_000))
 
 

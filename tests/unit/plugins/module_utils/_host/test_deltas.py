@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import pwd
-import random
 import typing as t
 from pathlib import Path
 
@@ -25,11 +24,12 @@ from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny
     TinyBundle,
     file,
     make_bundle,
+    noise,
     tool_members,
 )
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
-BLOB, OTHER = random.Random(3).randbytes(20_000), random.Random(4).randbytes(20_000)
+BLOB, OTHER = noise(3, 20_000), noise(4, 20_000)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import random
 import subprocess
 import typing as t
 from pathlib import Path
@@ -34,6 +33,7 @@ from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny
     TinyBundle,
     file,
     make_bundle,
+    noise,
     snapshot,
     tool_members,
 )
@@ -43,7 +43,7 @@ PART = 10_000
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> TinyBundle:
-    blob = random.Random(2).randbytes(35_000)
+    blob = noise(2, 35_000)
     return make_bundle(tmp_path / "1.0", [*tool_members("1.0"), file("zz/blob", blob)])
 
 

@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import json
 import os
+import random
 import traceback
 import typing as t
 import warnings
@@ -123,6 +124,11 @@ def tar_of(members: t.Iterable[Member], path: Path) -> ArchiveWriter:
     for member in members:
         writer.add(member.entry, [member.data])
     return writer
+
+
+def noise(seed: int, size: int) -> bytes:
+    """Bytes that no codec makes shorter, the same ones each time."""
+    return random.Random(seed).getrandbits(8 * size).to_bytes(size, "little")
 
 
 class TinyBundle:
