@@ -16,7 +16,7 @@ Fields = t.Dict[str, t.Any]
 
 
 #: Keys of an environment that say how to deploy it, and nothing of what it shall be.
-HOW_TO_DEPLOY = ("health", "verify", "keep", "collect_used", "share", "on_unexpected", "adopt")
+HOW_TO_DEPLOY = ("health", "verify", "source", "keep", "collect_used", "share", "on_unexpected", "adopt")
 
 
 class ActionModule(AirgapAction):
