@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from world import bundles
 from world.controller import Controller
 from world.examples import assert_as_documented, run
 from world.fleet import Fleet, HostSpec
@@ -37,10 +38,7 @@ def test_examples_of_bundle_info(example: Path, earlier: Path, tmp_path: Path) -
     (tmp_path / "dist/my_env-linux-64").symlink_to(example)
     # With a package that went, and without one that came.
     shutil.copytree(earlier, tmp_path / "earlier/my_env-linux-64")
-    path = tmp_path / "earlier/my_env-linux-64/manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["packages"][0]["name"] = "gone"
-    path.write_text(json.dumps(manifest))
+    bundles.edit(tmp_path / "earlier/my_env-linux-64", lambda manifest: manifest["packages"][0].update(name="gone"))
     newest, compared = run("bundle_info", tmp_path)
     assert newest["spec"] == "changed" and not newest["verified"]
     assert compared["verified"] and "pandas 1.5.2 → 1.5.3" in compared["comparison"]["actions"]
