@@ -51,13 +51,13 @@ class Newcomer:
 def shown(text: str) -> list[str]:
     """What a block shows of output, without what is cut and what differs from run to run."""
     lines = (line for line in text.splitlines() if not line.startswith(("$ ", "TASK", "    -e", "...")))
-    return [line.rstrip() for line in lines]
+    # A fast machine packs before anybody looks.
+    return [line.rstrip() for line in lines if not line.startswith("  localhost: packing ")]
 
 
 def pattern(line: str) -> str:
-    """A line of output with any numbers of MB, and any content id."""
-    escaped = re.escape(line)
-    return re.sub(r"[0-9a-f]{12}", "[0-9a-f]{12}", re.sub(r"\d+/\d+\\ MB", r"\\d+/\\d+\\ MB", escaped))
+    """A line of output with any content id."""
+    return re.sub(r"[0-9a-f]{12}", "[0-9a-f]{12}", re.escape(line))
 
 
 def assert_seen(text: str, output: str) -> None:

@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import typing as t
@@ -262,6 +263,14 @@ def test_what_a_host_needs_is_told(packed: Packed) -> None:
     assert needs.prefix_max == len(CONDA_PLACEHOLDER)
     assert needs.inodes >= len(packed.entries)
     assert needs.size % 4096 == 0
+
+
+def test_packing_says_how_far_it_is(made: Handmade, tmp_path: Path) -> None:
+    said = tmp_path / "progress"
+    with Progress(str(said)) as progress:
+        Packing(str(made.prefix), progress).content_id()
+        lines = said.read_text().splitlines()
+    assert [re.sub(r"\d+", "1", line) for line in lines] == ["packing 1/1 MB", "packing 1/1 MB"]
 
 
 def test_the_manifest_names_what_was_written(packed: Packed) -> None:
