@@ -27,6 +27,7 @@ class Progress:
         self._path = path
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600) if path else None
         self._last = 0.0
+        self._told = ""
 
     def say(self, text: str) -> None:
         """Append one line; a line break in *text* becomes a space."""
@@ -35,19 +36,19 @@ class Progress:
 
     def count(self, text: str, done: int, total: int) -> None:
         """Say C(text done/total), at most once in C(INTERVAL), and always at the end."""
-        now = time.monotonic()
-        if done < total and now - self._last < INTERVAL:
-            return
-        self._last = now
-        self.say(f"{text} {done}/{total}")
+        self._tell(f"{text} {done}/{total}", done >= total)
 
     def size(self, text: str, done: int, total: int) -> None:
         """Like M(count), with bytes shown as MB (10**6 bytes)."""
+        self._tell(f"{text} {done / 1e6:.0f}/{total / 1e6:.0f} MB", done >= total)
+
+    def _tell(self, line: str, over: bool) -> None:
         now = time.monotonic()
-        if done < total and now - self._last < INTERVAL:
+        # What comes last may be empty: the end is told once.
+        if line == self._told or (not over and now - self._last < INTERVAL):
             return
-        self._last = now
-        self.say(f"{text} {done / 1e6:.0f}/{total / 1e6:.0f} MB")
+        self._last, self._told = now, line
+        self.say(line)
 
     def __enter__(self) -> Progress:
         return self

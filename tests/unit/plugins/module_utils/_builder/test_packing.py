@@ -9,7 +9,6 @@ import gzip
 import hashlib
 import json
 import os
-import re
 import shutil
 import stat
 import typing as t
@@ -270,7 +269,7 @@ def test_packing_says_how_far_it_is(made: Handmade, tmp_path: Path) -> None:
     with Progress(str(said)) as progress:
         Packing(str(made.prefix), progress).content_id()
         lines = said.read_text().splitlines()
-    assert [re.sub(r"\d+", "1", line) for line in lines] == ["packing 1/1 MB", "packing 1/1 MB"]
+    assert lines == ["packing 0/0 MB"]
 
 
 def test_the_manifest_names_what_was_written(packed: Packed) -> None:
