@@ -45,6 +45,12 @@ def tools() -> Path:
 
 
 @pytest.fixture(scope="session")
+def small() -> Path:
+    """The bundle of an environment that is quick to deploy: it has no Python."""
+    return bundles.ensure(bundles.SMALL)
+
+
+@pytest.fixture(scope="session")
 def notebooks() -> Path:
     """The bundle of an environment that Jupyter can start."""
     return bundles.ensure(bundles.NOTEBOOKS)

@@ -1,10 +1,10 @@
 # Copyright: Contributors to the airgap.conda project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run on a host: the collection's own code for hosts, as its modules run it, until a fault is done to it.
+"""Run on a host: the collection's own code for hosts, as its modules run it, and until a fault is done to it.
 
-Reads one JSON object: what to do, and when which shell command is to be run. Python tells of each step before it is
-taken (PEP 578), so what is tested needs no hooks of ours. What a controller would send lies on the host already.
+Reads one JSON object: what to do or to look at, and when which shell command is to be run. Python tells of each step
+before it is taken (PEP 578), so what is tested needs no hooks of ours. What a controller would send lies there already.
 """
 
 from __future__ import annotations
@@ -95,6 +95,7 @@ def after(seconds: float, command: str) -> None:
 def main() -> None:
     sys.path.insert(0, HERE)
     plan = json.load(sys.stdin)
+    from ansible_collections.airgap.conda.plugins.module_utils._host.drift import inspect
     from ansible_collections.airgap.conda.plugins.module_utils._host.host import reconcile
     from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
     from ansible_collections.airgap.conda.plugins.module_utils._host.rolling_back import roll_back
@@ -111,7 +112,9 @@ def main() -> None:
     try:
         while not told or told["awaited"]:
             with Progress() as progress, contextlib.ExitStack() as locks:
-                if "order" in plan:
+                if "look" in plan:
+                    told = {**inspect([plan["look"]], (), plan["may_write"], progress), "awaited": []}
+                elif "order" in plan:
                     told = reconcile([plan["order"]], parts, False, progress, locks)
                 else:
                     told = roll_back(plan["request"], parts, False, progress, locks)

@@ -35,15 +35,32 @@ class Bundle:
         self.files = [f"{HERE}/{name}/{os.path.basename(path)}" for _kind, path, _piece in found.pieces()]
 
 
+def bring(host: Host) -> None:
+    """Have the driver, and what modules take to hosts, lie on *host*."""
+    utils = Path(__file__).parents[2] / "plugins/module_utils"
+    host.push(utils, f"{HERE}/ansible_collections/airgap/conda/plugins/module_utils")
+    host.push(Path(fault_driver.__file__), f"{HERE}/driver.py")
+
+
+def drive(host: Host, plan: Fields) -> Fields:
+    """Have the driver do what *plan* says; what it tells, or that it was killed."""
+    (host.root / HERE[1:] / "plan.json").write_text(json.dumps(plan))
+    done = host.run(f"python3 {HERE}/driver.py < {HERE}/plan.json", check=False, timeout=300)
+    if done.returncode:
+        # The shell that waits for a killed one says 128 + 9.
+        assert done.returncode in (137, -9), done.stderr
+        return {"killed": True}
+    told: Fields = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
 class Victim:
     """An environment of a host to which faults are done."""
 
     def __init__(self, host: Host, pair: dict[str, Bundle]) -> None:
         self.host = host
         self._pair = pair
-        utils = Path(__file__).parents[2] / "plugins/module_utils"
-        host.push(utils, f"{HERE}/ansible_collections/airgap/conda/plugins/module_utils")
-        host.push(Path(fault_driver.__file__), f"{HERE}/driver.py")
+        bring(host)
         host.push(Path(receipt_check.__file__), f"{HERE}/receipt_check.py")
         for name, bundle in pair.items():
             host.push(bundle.path, f"{HERE}/{name}")
@@ -62,22 +79,12 @@ class Victim:
             "register": register,
             "keep": 2,
         }
-        return self._drive({"order": order, "bundle": self._pair[name].files, **fault})
+        return drive(self.host, {"order": order, "bundle": self._pair[name].files, **fault})
 
     def back(self, to: str, **fault: Any) -> Fields:
         """Have the generation of that bundle live."""
         request = {"name": "small", "envs_dir": ENVS, "to": self._pair[to].content_id, "force": False}
-        return self._drive({"request": request, "bundle": self._pair[to].files, **fault})
-
-    def _drive(self, plan: Fields) -> Fields:
-        (self.host.root / HERE[1:] / "plan.json").write_text(json.dumps(plan))
-        done = self.host.run(f"python3 {HERE}/driver.py < {HERE}/plan.json", check=False, timeout=300)
-        if done.returncode:
-            # The shell that waits for a killed one says 128 + 9.
-            assert done.returncode in (137, -9), done.stderr
-            return {"killed": True}
-        told: Fields = json.loads(done.stdout.splitlines()[-1])
-        return told
+        return drive(self.host, {"request": request, "bundle": self._pair[to].files, **fault})
 
     def check(self) -> Fields:
         """Compare every file with every receipt."""
