@@ -22,18 +22,12 @@ extends_documentation_fragment:
   - airgap.conda._attributes.actiongroup_conda
 attributes:
   check_mode:
-    support: full
     details:
       - Nothing is changed anyway.
   diff_mode:
     support: N/A
     details:
       - Nothing is changed.
-  idempotent:
-    support: full
-  platform:
-    support: full
-    platforms: linux
 options:
   envs_dirs:
     description:
