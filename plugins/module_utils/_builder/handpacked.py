@@ -39,9 +39,9 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder.watching imp
     Watch,
     chunks_of,
     replaced_head,
-    sha256_of,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import GZIP
+from ansible_collections.airgap.conda.plugins.module_utils._host.digesting import digested
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._host.tar import HARD_LINK, Member
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
@@ -212,7 +212,7 @@ class _Deriving:
         path, known = member.name, self._raw[member.name]
         if not known or known == self._promised(path) or known == DIRECTORY == member.type:
             return
-        found = member.target if member.type == LINK else sha256_of(data)
+        found = member.target if member.type == LINK else digested(data).sha256
         if found != known and member.type != HARD_LINK:
             self.defects.add(defects.TWICE, path)
 
@@ -240,7 +240,7 @@ class _Deriving:
         with tempfile.SpooledTemporaryFile(_CHUNK, dir=self._scratch) as spool:
             for chunk in data:
                 spool.write(chunk)
-            digest = sha256_of(chunks_of(spool))
+            digest = digested(chunks_of(spool)).sha256
             for path in paths:
                 self._raw[path] = digest
                 size = sum(map(len, self._original(path, spool)))
