@@ -154,7 +154,7 @@ def _view_absent(deployment: Deployment, found: Found) -> View:
 
 def _findings(deployment: Deployment, offer: Offer, plan: Plan, want: Want) -> t.Iterator[str]:
     order, store = deployment.order, deployment.store
-    yield from findings(order, deployment.scope)
+    yield from findings(order, deployment.scope, deployment.registrar.recorded())
     live = store.live()
     if live and live.generation in store.kept():
         tree = store.tree(live.generation)

@@ -542,6 +542,8 @@ def test_an_unhealthy_upgrade_leaves_the_old_generation_live(
     failed = f"0002-{two.manifest.content_id[:12]}"
     assert site.generations() == [failed]
     assert site.store.failure(failed).startswith("health: `tool | grep")
+    # Commands and what they print are not for everybody.
+    assert os.stat(site.store.path("failed", failed)).st_mode & 0o777 == 0o600
     site.assert_settled(site.order(one))
     # Another try needs nothing sent.
     (result,) = site.present(two)
@@ -591,6 +593,13 @@ def test_two_environments_at_one_prefix_are_refused_at_once(site: Site, one: Tin
     with pytest.raises(DeployError, match=f"two environments of this host are at {site.prefix};"):
         site.run(site.order(one), site.order(two))
     assert not site.envs.exists() or os.listdir(site.envs) == []
+
+
+def test_two_environments_that_want_one_place_otherwise_are_refused_at_once(site: Site, one: TinyBundle) -> None:
+    orders = [site.order(one), site.order(one, envs_dir=str(site.top / "others"))]
+    with pytest.raises(DeployError, match=rf"bin/tool is wanted by {site.prefix} and, otherwise, by .*/others/ml; "):
+        site.run(*orders)
+    assert not site.home.joinpath(".local").exists()
 
 
 def test_environments_of_one_bundle_share_what_is_sent(site: Site, one: TinyBundle) -> None:
@@ -880,6 +889,15 @@ def test_a_stream_that_nothing_awaits_any_more_is_removed(site: Site, one: TinyB
     assert os.listdir(site.store.path("incoming", "")) != []
     assert not site.run(site.order(one))["changed"]
     site.assert_settled(site.order(one))
+
+
+def test_packages_that_nobody_can_read_any_more_are_in_nobodys_way(
+    site: Site, one: TinyBundle, two: TinyBundle
+) -> None:
+    site.present(one)
+    (manifest,) = Path(site.store.path("manifests", "")).iterdir()
+    manifest.write_text("{")
+    assert site.present(two)[0]["environments"][0]["packages_before"] == []
 
 
 def test_the_manifest_of_each_generation_is_kept(site: Site, one: TinyBundle, two: TinyBundle) -> None:
