@@ -31,7 +31,7 @@ attributes:
   check_mode:
     details:
       - The same plan is made and returned, and everything that keeps a host from taking a bundle is told.
-      - Of a bundle only the manifest is read.
+      - Of a bundle only the manifest is read; with O(environments[].register.commands) the file list, too.
   diff_mode:
     support: full
     details:
@@ -225,6 +225,7 @@ options:
     description:
       - Directory of the controller in which derived encodings and notes of verified bundles are kept, as media may be
         read-only. Defaults to C(${XDG_CACHE_HOME:-~/.cache}/airgap-conda).
+      - What was not used for half a year is removed from it, and nothing that this collection did not put there.
     type: path
   part_size:
     description:

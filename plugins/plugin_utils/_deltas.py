@@ -21,7 +21,8 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.delta import W
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import Entry
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import MANIFEST_NAME, Encoding, Piece
-from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle, exclusively, note_down
+from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle
+from ansible_collections.airgap.conda.plugins.plugin_utils._cache import exclusively, note_down, used
 
 
 def delta_for(bundle: Bundle, base: str, codec: str) -> tuple[Encoding, str] | None:
@@ -37,6 +38,7 @@ def delta_for(bundle: Bundle, base: str, codec: str) -> tuple[Encoding, str] | N
         if known is None or (known and not os.path.exists(path)):
             known = _make(bundle, base, codec, path)
             note_down(note, json.dumps(known))
+        used(path)
     if not known:
         return None
     return Encoding(codec, known["version"], known["level"], Piece(name, known["size"], known["sha256"])), path
@@ -46,6 +48,7 @@ def remember(bundle: Bundle) -> None:
     """Keep the file list of *bundle*: hosts will have it when the next one comes, and it may be gone then."""
     kept = _kept(bundle.cache, bundle.manifest.content_id)
     if os.path.exists(os.path.join(kept, MANIFEST_NAME)):
+        used(kept)
         return
     os.makedirs(kept, exist_ok=True)
     for name in (bundle.manifest.files.file, MANIFEST_NAME):

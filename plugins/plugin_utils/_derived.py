@@ -16,7 +16,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_director
 from ansible_collections.airgap.conda.plugins.module_utils._host.digesting import digested, read
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
-from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import exclusively, note_down, stat_of
+from ansible_collections.airgap.conda.plugins.plugin_utils._cache import exclusively, note_down, stat_of, used
 
 #: Where every package is for any platform, so is the bundle.
 ANY = "noarch"
@@ -45,6 +45,7 @@ def derived_bundle(archive: str, cache: str, name: str, platform: str) -> str:
                 display.warning(warning)
             directory = bundled.directory
             note_down(note, os.path.basename(directory))
+        used(dist)
     return directory
 
 

@@ -18,7 +18,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import
 from ansible_collections.airgap.conda.plugins.module_utils._host.digesting import digested, read
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import Encoding, Piece
-from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import exclusively, note_down
+from ansible_collections.airgap.conda.plugins.plugin_utils._cache import exclusively, note_down, used
 
 if t.TYPE_CHECKING:
     from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle
@@ -40,6 +40,7 @@ def transcode(bundle: Bundle, codec: str) -> tuple[Encoding, str]:
         if not digest or not os.path.exists(path):
             digest = _make(bundle, path)
             note_down(note, digest)
+        used(path)
     piece = Piece(name, os.path.getsize(path), digest)
     return Encoding(codec=GZIP, version=zlib.ZLIB_RUNTIME_VERSION, level=LEVEL, piece=piece), path
 
