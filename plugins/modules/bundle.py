@@ -352,6 +352,10 @@ def main() -> None:
         module.exit_json(**result(bundled))
     except AirgapError as error:
         module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(
+            msg=f"{error.filename or module.params['dist']}: {error.strerror}; nothing half-made is left, run again"
+        )
 
 
 if __name__ == "__main__":

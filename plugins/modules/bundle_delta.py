@@ -199,6 +199,8 @@ def main() -> None:
             module.exit_json(**apply(older, delta, dist, module.check_mode, progress))
     except AirgapError as error:
         module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename or dist}: {error.strerror}; nothing half-made is left, run again")
 
 
 if __name__ == "__main__":

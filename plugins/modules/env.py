@@ -300,6 +300,10 @@ def main() -> None:
             result = present(module, progress) if module.params["state"] == "present" else absent(module)
     except AirgapError as error:
         module.fail_json(msg=mask(str(error)))
+    except OSError as error:
+        module.fail_json(
+            msg=f"{error.filename or 'the builder'}: {error.strerror}; nothing half-made is left, run again"
+        )
     module.exit_json(**result)
 
 

@@ -176,6 +176,8 @@ def main() -> None:
         found = inspect(module.params["envs_dirs"], module.params["names"])
     except AirgapError as error:
         module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename or 'this host'}: {error.strerror}; look as who deployed, or use become")
     module.exit_json(changed=False, environments=found)
 
 

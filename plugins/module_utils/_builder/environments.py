@@ -72,11 +72,11 @@ class BuildEnvironment:
         try:
             with open(os.path.join(self.directory, _STATE), encoding="utf-8") as file:
                 data = json.load(file)
-        except (FileNotFoundError, json.JSONDecodeError):
+            if data["format"] > FORMAT:
+                raise BuildError(f"{self.directory} was made by a newer airgap.conda; upgrade this one or remove it")
+            return State.from_json(data)
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
-        if data["format"] > FORMAT:
-            raise BuildError(f"{self.directory} was made by a newer airgap.conda; upgrade this one or remove it")
-        return State.from_json(data)
 
     def adopt(self, state: State) -> None:
         """Make *state* the one that counts, by a rename; then delete every other prefix."""
