@@ -15,8 +15,8 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.inspecting impo
 from ansible_collections.airgap.conda.plugins.module_utils._host.recording import recorded_switches
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError, DeployError
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.conftest import ME
-from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.site import Fields, Site
-from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.test_host import killed, without_marks
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.killing import killed
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.site import Fields, Site, without_marks
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import TinyBundle, snapshot
 
 REGISTER = {"commands": ["tool"], "users": [ME], "frozen": True}
