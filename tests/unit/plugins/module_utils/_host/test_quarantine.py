@@ -144,6 +144,14 @@ def test_links_planted_in_the_tree_move_nothing_from_elsewhere(
     assert (elsewhere / "data").read_text() == "root's"
 
 
+def test_what_lies_where_records_do_is_not_waited_for(site: Site, one: TinyBundle) -> None:
+    site.present(one)
+    os.mkfifo(site.prefix / "conda-meta/added-1.2-h0_3.json")
+    (site.prefix / "conda-meta/linked-1.0-0.json").symlink_to("/proc/kmsg")
+    with pytest.raises(DeployError, match=r"added 1\.2 of conda \(1 file\), linked 1\.0 of conda \(1 file\);"):
+        site.run(site.order())
+
+
 def test_which_package_brought_them_is_told(site: Site, one: TinyBundle) -> None:
     site.present(one)
     files = {
@@ -159,6 +167,6 @@ def test_which_package_brought_them_is_told(site: Site, one: TinyBundle) -> None
         (site.prefix / path).parent.mkdir(parents=True, exist_ok=True)
         (site.prefix / path).write_text(text)
     with pytest.raises(
-        DeployError, match=r"added 1\.2 of conda \(3 files\), wheel_x 2\.0 of pip \(3 files\), share/notes;"
+        DeployError, match=r"added 1\.2 of conda \(3 files\), wheel-x 2\.0 of pip \(3 files\), share/notes;"
     ):
         site.run(site.order())
