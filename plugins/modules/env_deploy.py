@@ -213,7 +213,7 @@ options:
             description: File of the host with the certificates to trust, in the place of those of its system.
             type: path
           proxy:
-            description: URL of a proxy. None is used unless it is named here.
+            description: URL of a proxy, with a login if it wants one. None is used unless it is named here.
             type: str
       offers:
         description: What the bundles are. Set by the action plugin.
@@ -338,7 +338,8 @@ def argument_spec() -> dict[str, t.Any]:
         "username": {"type": "str"},
         "password": {"type": "str", "no_log": True},
         "ca_path": {"type": "path"},
-        "proxy": {"type": "str"},
+        # It may hold a login.
+        "proxy": {"type": "str", "no_log": True},
     }
     environment = {
         "name": {"type": "str"},

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import stat
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store, write_whole
@@ -172,7 +173,9 @@ def _as_user(user: str) -> t.Iterator[None]:
     if account is None or account.pw_uid == os.geteuid():
         yield
         return
-    uid, gid = os.geteuid(), os.getegid()
+    uid, gid, groups = os.geteuid(), os.getegid(), os.getgroups()
+    # Those of root may open what is not this user's either.
+    os.initgroups(account.pw_name, account.pw_gid)
     os.setegid(account.pw_gid)
     os.seteuid(account.pw_uid)
     try:
@@ -180,6 +183,7 @@ def _as_user(user: str) -> t.Iterator[None]:
     finally:
         os.seteuid(uid)
         os.setegid(gid)
+        os.setgroups(groups)
 
 
 def _put_file(mark: Mark) -> None:
@@ -221,7 +225,8 @@ def _take_file(mark: Mark) -> None:
 def _take_line(mark: Mark) -> None:
     with open(mark.path, "rb") as file:
         lines = file.read().splitlines(keepends=True)
-    write_whole(mark.path, (line for line in lines if line.rstrip(b"\r\n") != _bytes(mark)))
+    kept = (line for line in lines if line.rstrip(b"\r\n") != _bytes(mark))
+    write_whole(mark.path, kept, stat.S_IMODE(os.stat(mark.path).st_mode))
 
 
 def _make_parent(path: str) -> None:

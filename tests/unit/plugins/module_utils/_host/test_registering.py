@@ -174,20 +174,29 @@ def test_a_line_is_written_as_its_user(registrar: Registrar, tmp_path: Path, mon
     registrar.apply([line])
     assert {path.owner() for path in home.rglob("*")} == {"nobody"}
     assert os.geteuid() == 0 == os.getegid()
+    Path(line.path).chmod(0o600)
     registrar.take(line)
     assert Path(line.path).read_text() == ""
+    assert stat.S_IMODE(os.stat(line.path).st_mode) == 0o600
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root acts as others")
+@pytest.mark.parametrize("mode", [0o755, 0o770])
 def test_nothing_in_a_home_directory_sends_root_elsewhere(
-    registrar: Registrar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    registrar: Registrar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
 ) -> None:
     home = home_of_nobody(tmp_path, monkeypatch)
-    (tmp_path / "secret").mkdir(mode=0o755)
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret").chmod(mode)
     (home / ".conda").symlink_to("../secret")
-    with pytest.raises(PermissionError):
-        registrar.apply([Mark(LINE, "home/.conda/environments.txt", "/envs/ml", "nobody")])
-    assert os.geteuid() == 0 == os.getegid()
+    groups = os.getgroups()
+    os.setgroups([0])
+    try:
+        with pytest.raises(PermissionError):
+            registrar.apply([Mark(LINE, "home/.conda/environments.txt", "/envs/ml", "nobody")])
+        assert (os.geteuid(), os.getegid(), os.getgroups()) == (0, 0, [0])
+    finally:
+        os.setgroups(groups)
     assert os.listdir(tmp_path / "secret") == []
 
 

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the airgap.conda project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the system refuses is told in one line, with the path and with what to do."""
+"""What modules say when they fail: one line, with the path and with what to do, and no secret."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ MODULES = "ansible_collections.airgap.conda.plugins.modules"
 
 def failure(module: str, **arguments: t.Any) -> str:
     """Run *module* by itself, and return why it fails."""
+    return str(result(module, **arguments)["msg"])
+
+
+def result(module: str, **arguments: t.Any) -> dict[str, t.Any]:
+    """Run *module* by itself, which fails, and return all it says."""
     done = subprocess.run(
         [sys.executable, "-m", f"{MODULES}.{module}"],
         input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
@@ -26,9 +31,9 @@ def failure(module: str, **arguments: t.Any) -> str:
         check=False,
     )
     assert done.stdout, done.stderr
-    said = json.loads(done.stdout)
+    said: dict[str, t.Any] = json.loads(done.stdout)
     assert said["failed"]
-    return str(said["msg"])
+    return said
 
 
 @pytest.fixture
@@ -49,3 +54,10 @@ def test_what_may_not_be_looked_at_is_told(tmp_path: Path) -> None:
     loop.symlink_to(loop)
     said = failure("env_info", envs_dirs=[str(loop)])
     assert said == f"{loop}/.airgap: Too many levels of symbolic links; look as who deployed, or use become"
+
+
+def test_logins_of_sources_are_not_shown(tmp_path: Path) -> None:
+    source = {"type": "url", "url": "ftp://site", "password": "pw-s3cret", "proxy": "http://ann:px-s3cret@proxy:3128"}
+    said = result("env_deploy", environments=[{"name": "ml", "envs_dir": str(tmp_path), "source": source}])
+    assert "must begin with http://" in said["msg"]
+    assert "s3cret" not in json.dumps(said)
