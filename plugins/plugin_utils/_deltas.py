@@ -14,8 +14,9 @@ import os
 import shutil
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._builder.deltas import read_entries, read_side, write_part
+from ansible_collections.airgap.conda.plugins.module_utils._builder.deltas import read_side, write_part
 from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_directory import read_manifest
+from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_reading import file_list
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import GZIP
 from ansible_collections.airgap.conda.plugins.module_utils._model.delta import WORTH, is_worth_it, lacking
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
@@ -92,7 +93,7 @@ def _entries_of(bundle: Bundle, content_id: str) -> list[Entry] | None:
         with contextlib.suppress(BundleError):
             manifest = read_manifest(directory)
             if manifest.content_id == content_id:
-                return read_entries(directory, manifest.files, content_id)
+                return file_list(directory, manifest)
     return None
 
 
