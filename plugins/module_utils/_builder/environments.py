@@ -138,9 +138,9 @@ def fingerprint(prefix: str) -> str:
     listed = [os.path.join(directory, name) for name in sorted(os.listdir(directory))]
     for path in [*listed, *pip.metadata_files(prefix)]:
         with open(path, "rb") as file:
-            digest.update(f"{path}\0{hashlib.sha256(file.read()).hexdigest()}\n".encode())
+            digest.update(os.fsencode(f"{path}\0{hashlib.sha256(file.read()).hexdigest()}\n"))
     for _path, data in conda_meta.read_records(prefix):
-        digest.update(_cached(data["link"]["source"]).encode())
+        digest.update(os.fsencode(_cached(data["link"]["source"])))
     return digest.hexdigest()
 
 
