@@ -320,10 +320,16 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.host import rec
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
+    DEPTHS,
     PART_OPTIONS,
     REGISTER_OPTIONS,
+    SHARE_AUTO,
+    SHARES,
     SOURCE_CONTROLLER,
     SOURCES,
+    UNEXPECTED,
+    UNEXPECTED_FAIL,
+    VERIFY_QUICK,
 )
 
 
@@ -348,12 +354,12 @@ def argument_spec() -> dict[str, t.Any]:
         "envs_dir": {"type": "path", "default": "/opt/conda/envs"},
         "owner": {"type": "str"},
         "group": {"type": "str"},
-        "verify": {"type": "str", "choices": ["receipt", "quick", "full"], "default": "quick"},
+        "verify": {"type": "str", "choices": list(DEPTHS), "default": VERIFY_QUICK},
         "bytecode": {"type": "bool", "default": True},
         "keep": {"type": "int", "default": 2},
         "collect_used": {"type": "bool", "default": False},
-        "share": {"type": "str", "choices": ["auto", "hardlink", "copy"], "default": "auto"},
-        "on_unexpected": {"type": "str", "choices": ["fail", "keep", "clear"], "default": "fail"},
+        "share": {"type": "str", "choices": list(SHARES), "default": SHARE_AUTO},
+        "on_unexpected": {"type": "str", "choices": list(UNEXPECTED), "default": UNEXPECTED_FAIL},
         "adopt": {"type": "bool", "default": False},
         "health": {"type": "dict", "options": health},
         "register": {"type": "dict", "options": REGISTER_OPTIONS},

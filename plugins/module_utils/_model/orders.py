@@ -31,12 +31,14 @@ SOURCES = (SOURCE_CONTROLLER, SOURCE_PATH, SOURCE_URL)
 SHARE_AUTO = "auto"
 SHARE_HARDLINK = "hardlink"
 SHARE_COPY = "copy"
+SHARES = (SHARE_AUTO, SHARE_HARDLINK, SHARE_COPY)
 
 #: What becomes of files in the way of a deployment that no bundle brought.
 UNEXPECTED_FAIL = "fail"
 UNEXPECTED_KEEP = "keep"
 #: As V(keep), and a reason by themselves to make the tree anew.
 UNEXPECTED_CLEAR = "clear"
+UNEXPECTED = (UNEXPECTED_FAIL, UNEXPECTED_KEEP, UNEXPECTED_CLEAR)
 
 MANIFEST_PIECE = "manifest"
 FILES_PIECE = "files"
