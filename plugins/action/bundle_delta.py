@@ -18,7 +18,5 @@ class ActionModule(AirgapAction):
         arguments = {"dist": "dist", **self._task.args}
         if self.is_local:
             task_vars = with_builder_python(task_vars, self._task.delegate_to)
-            for name in ("older", "newer", "delta", "dist"):
-                if arguments.get(name):
-                    arguments[name] = self.caller_path(arguments[name])
+            arguments = self.with_caller_paths(arguments, "older", "newer", "delta", "dist")
         return self.execute("bundle_delta", arguments, task_vars)

@@ -18,9 +18,7 @@ class ActionModule(AirgapAction):
         arguments = dict(self._task.args)
         if self.is_local:
             task_vars = with_builder_python(task_vars, self._task.delegate_to)
-            if arguments.get("medium"):
-                arguments["medium"] = self.caller_path(arguments["medium"])
-            for name in ("bundles", "start"):
-                given = arguments.get(name) or []
-                arguments[name] = [self.caller_path(path) for path in ([given] if isinstance(given, str) else given)]
+            # One path may stand for a list of it; the module would split it at commas.
+            lists = {name: [arguments[name]] for name in ("bundles", "start") if isinstance(arguments.get(name), str)}
+            arguments = self.with_caller_paths({**arguments, **lists}, "bundles", "medium", "start")
         return self.execute("bundle_export", arguments, task_vars)

@@ -18,7 +18,5 @@ class ActionModule(AirgapAction):
         arguments = {"dist": "dist", **self._task.args}
         if self.is_local:
             task_vars = with_builder_python(task_vars, self._task.delegate_to)
-            for name in ("medium", "dist"):
-                if arguments.get(name):
-                    arguments[name] = self.caller_path(arguments[name])
+            arguments = self.with_caller_paths(arguments, "medium", "dist")
         return self.execute("bundle_import", arguments, task_vars)

@@ -17,9 +17,7 @@ class ActionModule(AirgapAction):
     def reconcile(self, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         arguments = dict(self._task.args)
         if self.is_local:
-            for option in ("bundle", "compare"):
-                if arguments.get(option):
-                    arguments[option] = self.caller_path(arguments[option])
+            arguments = self.with_caller_paths(arguments, "bundle", "compare")
         if arguments.get("spec"):
             arguments["spec"] = self.caller_path(arguments["spec"])
             arguments["spec_sha256"] = digest_of_spec(arguments["spec"])

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible.module_utils.common.validation import check_type_list
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.packages import Package
 from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle, Shelf
+from ansible_collections.airgap.conda.plugins.plugin_utils._cache import prune
 from ansible_collections.airgap.conda.plugins.plugin_utils._caller import caller
 from ansible_collections.airgap.conda.plugins.plugin_utils._delivery import Delivery, offers
 
@@ -25,6 +27,8 @@ class ActionModule(Delivery):
         if not isinstance(environments, list) or not all(isinstance(each, dict) for each in environments):
             raise DeployError("environments must be a list of dictionaries; see ansible-doc airgap.conda.env_deploy")
         shelf = self.shelf()
+        if not self._task.check_mode:
+            prune(shelf.cache)
         groups = [self._bundles_of(environment, shelf) for environment in environments]
 
         def arguments() -> Fields:
@@ -47,19 +51,27 @@ class ActionModule(Delivery):
                 f"environment {environment.get('name') or ''} has no bundle; name its directory (env_deploy_bundle)"
             )
         found = self.bundles(given, shelf, environment.get("name") or "")
-        _check_kernel(environment, found.values())
+        _check_registration(environment, found.values())
         return found
 
 
-def _check_kernel(environment: Fields, bundles: t.Iterable[Bundle]) -> None:
-    """Raise C(DeployError) where Jupyter would be offered what it cannot start."""
-    register = environment.get("register") or {}
-    if not boolean(register.get("kernel") or False):
+def _check_registration(environment: Fields, bundles: t.Iterable[Bundle]) -> None:
+    """Raise C(DeployError) where users would be offered what is not in one of the *bundles*."""
+    register = environment.get("register")
+    if not isinstance(register, dict):
+        # There is none, or the module refuses it.
         return
+    kernel, commands = boolean(register.get("kernel") or False), check_type_list(register.get("commands") or [])
     for bundle in bundles:
-        if not any(package.name == "ipykernel" for package in bundle.manifest.packages):
+        if kernel and not any(package.name == "ipykernel" for package in bundle.manifest.packages):
             raise DeployError(
                 f"{bundle.directory} holds no ipykernel, which env_deploy_register_kernel needs; add it to the spec"
+            )
+        lacking = sorted(set(commands) - bundle.programs()) if commands else []
+        if lacking:
+            raise DeployError(
+                f"{bundle.directory} has no bin/{lacking[0]}, which env_deploy_register_commands names; correct the"
+                " name, or add its package to the spec"
             )
 
 

@@ -9,7 +9,8 @@ import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.plugin_utils._action import AirgapAction
-from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle, Shelf, default_cache
+from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle, Shelf
+from ansible_collections.airgap.conda.plugins.plugin_utils._cache import default_cache
 from ansible_collections.airgap.conda.plugins.plugin_utils._drift import with_package_changes
 
 Fields = t.Dict[str, t.Any]

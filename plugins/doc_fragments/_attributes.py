@@ -10,21 +10,26 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Descriptions; each module states its own C(support)."""
+    """What most modules support; one that differs says so itself, in what it states over these."""
 
     DOCUMENTATION = r"""
 options: {}
 attributes:
   check_mode:
     description: Can run in C(check_mode) and return changed status prediction without modifying target.
+    support: full
   diff_mode:
     description: Will return details on what has changed (or possibly needs changing in C(check_mode)) in diff mode.
+    support: none
   idempotent:
     description:
       - When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
       - This assumes that the system controlled or queried by the module has not changed in a relevant way.
+    support: full
   platform:
     description: Target OS/families that can be operated against.
+    support: full
+    platforms: linux
 """
 
     # What every module adds: all are in one group.
@@ -45,6 +50,8 @@ attributes:
   action:
     description:
       - Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
+    support: full
   async:
     description: Supports being used with the C(async) keyword.
+    support: none
 """

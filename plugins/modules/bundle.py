@@ -24,22 +24,11 @@ extends_documentation_fragment:
   - airgap.conda._attributes
   - airgap.conda._attributes.action
   - airgap.conda._attributes.actiongroup_conda
+  - airgap.conda._options.progress
 attributes:
   check_mode:
-    support: full
     details:
       - The content id is computed as when packing; of an environment that is still to be made nothing can be told.
-  diff_mode:
-    support: none
-  idempotent:
-    support: full
-  platform:
-    support: full
-    platforms: linux
-  action:
-    support: full
-  async:
-    support: none
 options:
   prefix:
     description:
@@ -132,10 +121,6 @@ options:
         type: list
         elements: str
         default: []
-  progress_file:
-    description:
-      - File to which progress is appended. Set by the action plugin.
-    type: path
 requirements:
   - conda-pack >= 0.9.2, not for O(archive)
   - zstandard >= 0.23, without which a bundle of O(archive) has gzip
@@ -367,6 +352,10 @@ def main() -> None:
         module.exit_json(**result(bundled))
     except AirgapError as error:
         module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(
+            msg=f"{error.filename or module.params['dist']}: {error.strerror}; nothing half-made is left, run again"
+        )
 
 
 if __name__ == "__main__":

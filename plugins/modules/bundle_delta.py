@@ -25,20 +25,8 @@ extends_documentation_fragment:
   - airgap.conda._attributes
   - airgap.conda._attributes.action
   - airgap.conda._attributes.actiongroup_conda
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: none
-  idempotent:
-    support: full
-  platform:
-    support: full
-    platforms: linux
-  action:
-    support: full
-  async:
-    support: none
+  - airgap.conda._options.progress
+  - airgap.conda._options.paths
 options:
   older:
     description:
@@ -58,12 +46,6 @@ options:
       - Directory in which the result lies, named by what it is.
     type: path
     default: dist
-  progress_file:
-    description:
-      - File to which progress is appended. Set by the action plugin.
-    type: path
-notes:
-  - Relative paths mean the directory in which Ansible was started.
 requirements:
   - zstandard
 seealso:
@@ -217,6 +199,8 @@ def main() -> None:
             module.exit_json(**apply(older, delta, dist, module.check_mode, progress))
     except AirgapError as error:
         module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename or dist}: {error.strerror}; nothing half-made is left, run again")
 
 
 if __name__ == "__main__":

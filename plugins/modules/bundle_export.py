@@ -21,20 +21,8 @@ extends_documentation_fragment:
   - airgap.conda._attributes
   - airgap.conda._attributes.action
   - airgap.conda._attributes.actiongroup_conda
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: none
-  idempotent:
-    support: full
-  platform:
-    support: full
-    platforms: linux
-  action:
-    support: full
-  async:
-    support: none
+  - airgap.conda._options.progress
+  - airgap.conda._options.paths
 options:
   bundles:
     description:
@@ -59,13 +47,8 @@ options:
     type: list
     elements: path
     default: []
-  progress_file:
-    description:
-      - File to which progress is appended. Set by the action plugin.
-    type: path
 notes:
-  - Relative paths mean the directory in which Ansible was started.
-  - It holds no links, and no two names that differ in case only.
+  - The medium holds no links, and no two names that differ in case only.
 seealso:
   - module: airgap.conda.bundle_import
     description: Takes them off again.

@@ -20,20 +20,8 @@ extends_documentation_fragment:
   - airgap.conda._attributes
   - airgap.conda._attributes.action
   - airgap.conda._attributes.actiongroup_conda
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: none
-  idempotent:
-    support: full
-  platform:
-    support: full
-    platforms: linux
-  action:
-    support: full
-  async:
-    support: none
+  - airgap.conda._options.progress
+  - airgap.conda._options.paths
 options:
   medium:
     description:
@@ -45,12 +33,6 @@ options:
       - Directory in which bundles lie afterwards, each in the directory of its own name.
     type: path
     default: dist
-  progress_file:
-    description:
-      - File to which progress is appended. Set by the action plugin.
-    type: path
-notes:
-  - Relative paths mean the directory in which Ansible was started.
 seealso:
   - module: airgap.conda.bundle_export
     description: Writes the medium.

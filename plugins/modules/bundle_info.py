@@ -20,22 +20,14 @@ extends_documentation_fragment:
   - airgap.conda._attributes
   - airgap.conda._attributes.action
   - airgap.conda._attributes.actiongroup_conda
+  - airgap.conda._options.progress
 attributes:
-  check_mode:
-    support: full
   diff_mode:
     support: full
     details:
       - With O(compare), of the two lists of packages.
-  idempotent:
-    support: full
   platform:
-    support: full
     platforms: posix
-  action:
-    support: full
-  async:
-    support: none
 options:
   bundle:
     description:
@@ -60,10 +52,6 @@ options:
     description:
       - Digest of O(spec). Set by the action plugin.
     type: str
-  progress_file:
-    description:
-      - File to which progress is appended. Set by the action plugin.
-    type: path
 seealso:
   - module: airgap.conda.bundle
     description: Packs bundles.

@@ -24,9 +24,9 @@ extends_documentation_fragment:
   - airgap.conda._attributes
   - airgap.conda._attributes.action
   - airgap.conda._attributes.actiongroup_conda
+  - airgap.conda._options.progress
 attributes:
   check_mode:
-    support: full
     details:
       - The solve is made and its packages are returned; nothing is written.
       - Versions that only pip could tell are not told.
@@ -34,15 +34,6 @@ attributes:
     support: full
     details:
       - The diff is of package lists.
-  idempotent:
-    support: full
-  platform:
-    support: full
-    platforms: linux
-  action:
-    support: full
-  async:
-    support: none
 requirements:
   - py-rattler >= 0.28.0, for O(backend=rattler)
   - PyYAML >= 6.0
@@ -124,10 +115,6 @@ options:
     type: list
     elements: str
     default: []
-  progress_file:
-    description:
-      - File that progress is written to. Set by the action plugin.
-    type: path
 notes:
   - The role C(airgap.conda.env_build) builds and packs in one step.
 seealso:
@@ -313,6 +300,10 @@ def main() -> None:
             result = present(module, progress) if module.params["state"] == "present" else absent(module)
     except AirgapError as error:
         module.fail_json(msg=mask(str(error)))
+    except OSError as error:
+        module.fail_json(
+            msg=f"{error.filename or 'the builder'}: {error.strerror}; nothing half-made is left, run again"
+        )
     module.exit_json(**result)
 
 

@@ -25,25 +25,17 @@ extends_documentation_fragment:
   - airgap.conda._attributes
   - airgap.conda._attributes.action
   - airgap.conda._attributes.actiongroup_conda
+  - airgap.conda._options.progress
+  - airgap.conda._options.parts
 attributes:
   check_mode:
-    support: full
     details:
       - The same plan is made and returned, and everything that keeps a host from taking a bundle is told.
-      - Of a bundle only the manifest is read.
+      - Of a bundle only the manifest is read; with O(environments[].register.commands) the file list, too.
   diff_mode:
     support: full
     details:
       - The diff is of package lists; where no package changes, it is what would be done, in sentences.
-  idempotent:
-    support: full
-  platform:
-    support: full
-    platforms: linux
-  action:
-    support: full
-  async:
-    support: none
 options:
   environments:
     description:
@@ -221,7 +213,7 @@ options:
             description: File of the host with the certificates to trust, in the place of those of its system.
             type: path
           proxy:
-            description: URL of a proxy. None is used unless it is named here.
+            description: URL of a proxy, with a login if it wants one. None is used unless it is named here.
             type: str
       offers:
         description: What the bundles are. Set by the action plugin.
@@ -229,33 +221,11 @@ options:
       by:
         description: Who runs Ansible, and where, for the record. Set by the action plugin.
         type: str
-  parts:
-    description:
-      - Parts of bundles that were sent to the host. Set by the action plugin.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      stream:
-        description: Of which bundle.
-        type: str
-        required: true
-      path:
-        description: Where on the host.
-        type: path
-        required: true
-      offset:
-        description: Of its first byte in the bundle's stream.
-        type: int
-        required: true
-      sha256:
-        description: Its digest.
-        type: str
-        required: true
   cache:
     description:
       - Directory of the controller in which derived encodings and notes of verified bundles are kept, as media may be
         read-only. Defaults to C(${XDG_CACHE_HOME:-~/.cache}/airgap-conda).
+      - What was not used for half a year is removed from it, and nothing that this collection did not put there.
     type: path
   part_size:
     description:
@@ -264,10 +234,6 @@ options:
       - Each part costs a module execution, so make it smaller only on links that are cut often.
     type: int
     default: 64
-  progress_file:
-    description:
-      - File to which progress is appended. Set by the action plugin.
-    type: path
 notes:
   - O(parts), O(progress_file), O(environments[].offers) and O(environments[].by) belong to the action plugin; what a
     playbook gives there is not used.
@@ -353,21 +319,24 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.airgap.conda.plugins.module_utils._host.host import reconcile
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
-from ansible_collections.airgap.conda.plugins.module_utils._model.orders import SOURCE_CONTROLLER, SOURCES
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
+    DEPTHS,
+    PART_OPTIONS,
+    REGISTER_OPTIONS,
+    SHARE_AUTO,
+    SHARES,
+    SOURCE_CONTROLLER,
+    SOURCES,
+    UNEXPECTED,
+    UNEXPECTED_FAIL,
+    VERIFY_QUICK,
+)
 
 
 def argument_spec() -> dict[str, t.Any]:
     """Return the parameters, as documented above."""
     strings = {"type": "list", "elements": "str", "default": []}
     health = {"imports": strings, "commands": strings, "timeout": {"type": "float", "default": 60}}
-    register = {
-        "conda_root": {"type": "path", "default": "/opt/conda"},
-        "users": strings,
-        "profile": {"type": "bool", "default": False},
-        "commands": strings,
-        "kernel": {"type": "bool", "default": False},
-        "frozen": {"type": "bool", "default": False},
-    }
     source = {
         "type": {"type": "str", "choices": list(SOURCES), "default": SOURCE_CONTROLLER},
         "path": {"type": "path"},
@@ -375,7 +344,8 @@ def argument_spec() -> dict[str, t.Any]:
         "username": {"type": "str"},
         "password": {"type": "str", "no_log": True},
         "ca_path": {"type": "path"},
-        "proxy": {"type": "str"},
+        # It may hold a login.
+        "proxy": {"type": "str", "no_log": True},
     }
     environment = {
         "name": {"type": "str"},
@@ -384,28 +354,22 @@ def argument_spec() -> dict[str, t.Any]:
         "envs_dir": {"type": "path", "default": "/opt/conda/envs"},
         "owner": {"type": "str"},
         "group": {"type": "str"},
-        "verify": {"type": "str", "choices": ["receipt", "quick", "full"], "default": "quick"},
+        "verify": {"type": "str", "choices": list(DEPTHS), "default": VERIFY_QUICK},
         "bytecode": {"type": "bool", "default": True},
         "keep": {"type": "int", "default": 2},
         "collect_used": {"type": "bool", "default": False},
-        "share": {"type": "str", "choices": ["auto", "hardlink", "copy"], "default": "auto"},
-        "on_unexpected": {"type": "str", "choices": ["fail", "keep", "clear"], "default": "fail"},
+        "share": {"type": "str", "choices": list(SHARES), "default": SHARE_AUTO},
+        "on_unexpected": {"type": "str", "choices": list(UNEXPECTED), "default": UNEXPECTED_FAIL},
         "adopt": {"type": "bool", "default": False},
         "health": {"type": "dict", "options": health},
-        "register": {"type": "dict", "options": register},
+        "register": {"type": "dict", "options": REGISTER_OPTIONS},
         "source": {"type": "dict", "options": source},
         "offers": {"type": "dict"},
         "by": {"type": "str"},
     }
-    part = {
-        "stream": {"type": "str", "required": True},
-        "path": {"type": "path", "required": True},
-        "offset": {"type": "int", "required": True},
-        "sha256": {"type": "str", "required": True},
-    }
     return {
         "environments": {"type": "list", "elements": "dict", "required": True, "options": environment},
-        "parts": {"type": "list", "elements": "dict", "default": [], "options": part},
+        "parts": {"type": "list", "elements": "dict", "default": [], "options": PART_OPTIONS},
         "cache": {"type": "path"},
         "part_size": {"type": "int", "default": 64},
         "progress_file": {"type": "path"},

@@ -21,22 +21,11 @@ extends_documentation_fragment:
   - airgap.conda._attributes
   - airgap.conda._attributes.action
   - airgap.conda._attributes.actiongroup_conda
+  - airgap.conda._options.progress
 attributes:
   check_mode:
-    support: full
     details:
       - Nothing at all is written then.
-  diff_mode:
-    support: none
-  idempotent:
-    support: full
-  platform:
-    support: full
-    platforms: linux
-  action:
-    support: full
-  async:
-    support: none
 options:
   environments:
     description:
@@ -132,10 +121,6 @@ options:
     type: list
     elements: str
     default: []
-  progress_file:
-    description:
-      - File to which progress is appended. Set by the action plugin.
-    type: path
 notes:
   - O(progress_file) and O(environments[].offers) belong to the action plugin; what a playbook gives there is not used.
   - What a file holds is never told, only that it differs.
@@ -266,19 +251,11 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.airgap.conda.plugins.module_utils._host.drift import inspect
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import REGISTER_OPTIONS
 
 
 def argument_spec() -> dict[str, t.Any]:
     """Return the parameters, as documented above."""
-    strings = {"type": "list", "elements": "str", "default": []}
-    register = {
-        "conda_root": {"type": "path", "default": "/opt/conda"},
-        "users": strings,
-        "profile": {"type": "bool", "default": False},
-        "commands": strings,
-        "kernel": {"type": "bool", "default": False},
-        "frozen": {"type": "bool", "default": False},
-    }
     environment = {
         "name": {"type": "str"},
         "bundle": {"type": "raw"},
@@ -287,13 +264,13 @@ def argument_spec() -> dict[str, t.Any]:
         "owner": {"type": "str"},
         "group": {"type": "str"},
         "bytecode": {"type": "bool"},
-        "register": {"type": "dict", "options": register},
+        "register": {"type": "dict", "options": REGISTER_OPTIONS},
         "offers": {"type": "dict"},
     }
     return {
         "environments": {"type": "list", "elements": "dict", "required": True, "options": environment},
         "mode": {"type": "str", "choices": ["quick", "full"], "default": "quick"},
-        "ignore": strings,
+        "ignore": {"type": "list", "elements": "str", "default": []},
         "progress_file": {"type": "path"},
     }
 

@@ -23,20 +23,10 @@ extends_documentation_fragment:
   - airgap.conda._attributes.actiongroup_conda
 attributes:
   check_mode:
-    support: full
     details:
       - Reports are output; they are written in check mode too, and are no change.
-  diff_mode:
-    support: none
-  idempotent:
-    support: full
   platform:
-    support: full
     platforms: posix
-  action:
-    support: full
-  async:
-    support: none
 options:
   variable:
     description:

@@ -21,19 +21,8 @@ extends_documentation_fragment:
   - airgap.conda._attributes.action
   - airgap.conda._attributes.actiongroup_conda
 attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: none
-  idempotent:
-    support: full
   platform:
-    support: full
     platforms: posix
-  action:
-    support: full
-  async:
-    support: none
 options:
   result:
     description:

@@ -22,18 +22,12 @@ extends_documentation_fragment:
   - airgap.conda._attributes.actiongroup_conda
 attributes:
   check_mode:
-    support: full
     details:
       - Nothing is changed anyway.
   diff_mode:
     support: N/A
     details:
       - Nothing is changed.
-  idempotent:
-    support: full
-  platform:
-    support: full
-    platforms: linux
 options:
   envs_dirs:
     description:
@@ -182,6 +176,8 @@ def main() -> None:
         found = inspect(module.params["envs_dirs"], module.params["names"])
     except AirgapError as error:
         module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename or 'this host'}: {error.strerror}; look as who deployed, or use become")
     module.exit_json(changed=False, environments=found)
 
 

@@ -23,9 +23,10 @@ extends_documentation_fragment:
   - airgap.conda._attributes
   - airgap.conda._attributes.action
   - airgap.conda._attributes.actiongroup_conda
+  - airgap.conda._options.progress
+  - airgap.conda._options.parts
 attributes:
   check_mode:
-    support: full
     details:
       - The generation is looked for, and its files are compared with its receipt. Health is not checked.
   diff_mode:
@@ -33,16 +34,8 @@ attributes:
     details:
       - The diff is of package lists; where no package changes, it is what would be done, in sentences.
   idempotent:
-    support: full
     details:
       - Without O(to) the last rollout is taken back once, however often that is asked for.
-  platform:
-    support: full
-    platforms: linux
-  action:
-    support: full
-  async:
-    support: none
 options:
   name:
     description:
@@ -83,33 +76,6 @@ options:
     description:
       - Who runs Ansible, and where, for the record. Set by the action plugin.
     type: str
-  parts:
-    description:
-      - Parts of bundles that were sent to the host. Set by the action plugin.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      stream:
-        description: Of which bundle.
-        type: str
-        required: true
-      path:
-        description: Where on the host.
-        type: path
-        required: true
-      offset:
-        description: Of its first byte in the bundle's stream.
-        type: int
-        required: true
-      sha256:
-        description: Its digest.
-        type: str
-        required: true
-  progress_file:
-    description:
-      - File to which progress is appended. Set by the action plugin.
-    type: path
 notes:
   - The role C(airgap.conda.env_rollback) does the same with variables that an inventory can set.
 seealso:
@@ -174,16 +140,11 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._host.rolling_back import roll_back
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import PART_OPTIONS
 
 
 def argument_spec() -> dict[str, t.Any]:
     """Return the parameters, as documented above."""
-    part = {
-        "stream": {"type": "str", "required": True},
-        "path": {"type": "path", "required": True},
-        "offset": {"type": "int", "required": True},
-        "sha256": {"type": "str", "required": True},
-    }
     return {
         "name": {"type": "str", "required": True},
         "envs_dir": {"type": "path", "default": "/opt/conda/envs"},
@@ -193,7 +154,7 @@ def argument_spec() -> dict[str, t.Any]:
         "cache": {"type": "path"},
         "offers": {"type": "dict"},
         "by": {"type": "str"},
-        "parts": {"type": "list", "elements": "dict", "default": [], "options": part},
+        "parts": {"type": "list", "elements": "dict", "default": [], "options": PART_OPTIONS},
         "progress_file": {"type": "path"},
     }
 

@@ -63,6 +63,14 @@ class AirgapAction(ActionBase, abc.ABC):
         """Make *path* absolute from the directory in which the user started Ansible."""
         return os.path.abspath(os.path.expanduser(path))
 
+    def with_caller_paths(self, arguments: dict[str, t.Any], *names: str) -> dict[str, t.Any]:
+        """Return *arguments* with those of *names* that are given, a path or a list of them, made absolute."""
+        found = dict(arguments)
+        for name in filter(found.get, names):
+            given = found[name]
+            found[name] = [*map(self.caller_path, given)] if isinstance(given, list) else self.caller_path(given)
+        return found
+
     def execute(self, module: str, arguments: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Run C(airgap.conda.<module>) and show what it says while it works."""
         with follow(self, task_vars.get("inventory_hostname", "localhost"), self.progress_verbosity) as progress_file:

@@ -8,8 +8,8 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
+import json
 import os
 import typing as t
 
@@ -20,6 +20,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_director
     read_manifest,
     verify_piece,
 )
+from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_reading import file_list
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import MANIFEST_NAME, Manifest, Piece
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
@@ -28,6 +29,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.orders import 
     MANIFEST_PIECE,
     stream_of,
 )
+from ansible_collections.airgap.conda.plugins.plugin_utils._cache import exclusively, note_down, stat_of
 
 
 class Bundle:
@@ -105,6 +107,16 @@ class Bundle:
             "base": self.base,
         }
 
+    def programs(self) -> set[str]:
+        """Return the names of what is in its C(bin); its file list is read once for all that share the cache."""
+        with exclusively(self.cache, f"programs-{self.manifest.content_id[:16]}") as note:
+            with contextlib.suppress(ValueError):
+                return set(json.loads(note.read()))
+            paths = (entry.path for entry in file_list(self.directory, self.manifest))
+            names = [path[len("bin/") :] for path in paths if path.startswith("bin/")]
+            note_down(note, json.dumps(names))
+        return set(names)
+
     def verify(self) -> None:
         """Raise C(BundleError) unless archive and file list are what the manifest says.
 
@@ -118,33 +130,11 @@ class Bundle:
                     note_down(note, stat)
 
 
-@contextlib.contextmanager
-def exclusively(cache: str, name: str) -> t.Iterator[t.IO[str]]:
-    """Yield the file *name* of the *cache*, which no other process has meanwhile."""
-    os.makedirs(cache, mode=0o700, exist_ok=True)
-    with open(os.path.join(cache, name), "a+", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        yield file
-
-
-def note_down(note: t.IO[str], text: str) -> None:
-    """Make *text* the whole of the file *note*."""
-    note.seek(0)
-    note.truncate()
-    note.write(text)
-
-
-def default_cache() -> str:
-    """Return where derived things are kept unless the user says otherwise."""
-    return os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "airgap-conda")
-
-
 class Shelf:
     """The bundles of one task: one object for each directory, however many environments use it."""
 
     def __init__(self, cache: str) -> None:
-        self._cache = cache
+        self.cache = cache
         self._bundles: dict[str, Bundle] = {}
 
     def bundle(self, path: str, name: str = "", platform: str = "") -> Bundle:
@@ -152,11 +142,11 @@ class Shelf:
         if os.path.isfile(path):
             from ansible_collections.airgap.conda.plugins.plugin_utils._derived import derived_bundle
 
-            directory = derived_bundle(path, self._cache, name, platform)
+            directory = derived_bundle(path, self.cache, name, platform)
         else:
             directory = find_bundle(path)
         if directory not in self._bundles:
-            bundle = Bundle(directory, self._cache)
+            bundle = Bundle(directory, self.cache)
             # What can be told without reading, in check mode too.
             for piece in pieces(bundle.manifest):
                 check_size(directory, piece)
@@ -177,11 +167,3 @@ class Shelf:
             if platform and platform != actual:
                 raise DeployError(f"{bundle.directory} is for {actual}, and named as the bundle for {platform}")
         return {bundle.manifest.needs.platform: bundle for bundle in found.values()}
-
-
-def stat_of(path: str) -> str:
-    """Return what changes whenever the file at *path* does."""
-    with contextlib.suppress(FileNotFoundError):
-        status = os.stat(path)
-        return f"{path} {status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
-    return "missing"

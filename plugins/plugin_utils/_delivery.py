@@ -14,7 +14,8 @@ import typing as t
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import STREAM_NAME
 from ansible_collections.airgap.conda.plugins.plugin_utils._action import AirgapAction
-from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle, Shelf, default_cache
+from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle, Shelf
+from ansible_collections.airgap.conda.plugins.plugin_utils._cache import default_cache
 from ansible_collections.airgap.conda.plugins.plugin_utils._deltas import remember
 from ansible_collections.airgap.conda.plugins.plugin_utils._fleet import Fleet
 from ansible_collections.airgap.conda.plugins.plugin_utils._outcome import Outcome

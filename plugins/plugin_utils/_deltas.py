@@ -14,14 +14,16 @@ import os
 import shutil
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._builder.deltas import read_entries, read_side, write_part
+from ansible_collections.airgap.conda.plugins.module_utils._builder.deltas import read_side, write_part
 from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_directory import read_manifest
+from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_reading import file_list
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import GZIP
 from ansible_collections.airgap.conda.plugins.module_utils._model.delta import WORTH, is_worth_it, lacking
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import Entry
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import MANIFEST_NAME, Encoding, Piece
-from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle, exclusively, note_down
+from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle
+from ansible_collections.airgap.conda.plugins.plugin_utils._cache import exclusively, note_down, used
 
 
 def delta_for(bundle: Bundle, base: str, codec: str) -> tuple[Encoding, str] | None:
@@ -37,6 +39,7 @@ def delta_for(bundle: Bundle, base: str, codec: str) -> tuple[Encoding, str] | N
         if known is None or (known and not os.path.exists(path)):
             known = _make(bundle, base, codec, path)
             note_down(note, json.dumps(known))
+        used(path)
     if not known:
         return None
     return Encoding(codec, known["version"], known["level"], Piece(name, known["size"], known["sha256"])), path
@@ -46,6 +49,7 @@ def remember(bundle: Bundle) -> None:
     """Keep the file list of *bundle*: hosts will have it when the next one comes, and it may be gone then."""
     kept = _kept(bundle.cache, bundle.manifest.content_id)
     if os.path.exists(os.path.join(kept, MANIFEST_NAME)):
+        used(kept)
         return
     os.makedirs(kept, exist_ok=True)
     for name in (bundle.manifest.files.file, MANIFEST_NAME):
@@ -89,7 +93,7 @@ def _entries_of(bundle: Bundle, content_id: str) -> list[Entry] | None:
         with contextlib.suppress(BundleError):
             manifest = read_manifest(directory)
             if manifest.content_id == content_id:
-                return read_entries(directory, manifest.files, content_id)
+                return file_list(directory, manifest)
     return None
 
 

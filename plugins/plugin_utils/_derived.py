@@ -13,10 +13,10 @@ from ansible.utils.display import Display
 from ansible_collections.airgap.conda.plugins.module_utils._builder.bundles import Target, make_bundle
 from ansible_collections.airgap.conda.plugins.module_utils._builder.handpacked import VERSION
 from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_directory import is_intact
+from ansible_collections.airgap.conda.plugins.module_utils._host.digesting import digested, read
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
-from ansible_collections.airgap.conda.plugins.module_utils._host.staging import digest_of
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
-from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import exclusively, note_down, stat_of
+from ansible_collections.airgap.conda.plugins.plugin_utils._cache import exclusively, note_down, stat_of, used
 
 #: Where every package is for any platform, so is the bundle.
 ANY = "noarch"
@@ -45,6 +45,7 @@ def derived_bundle(archive: str, cache: str, name: str, platform: str) -> str:
                 display.warning(warning)
             directory = bundled.directory
             note_down(note, os.path.basename(directory))
+        used(dist)
     return directory
 
 
@@ -61,7 +62,7 @@ def _digest(archive: str, cache: str) -> str:
         with exclusively(cache, f"archive-{os.stat(archive).st_ino}") as note:
             known, _newline, digest = note.read().partition("\n")
             if known != stat:
-                digest = digest_of(archive).sha256
+                digest = digested(read(os.path.realpath(archive))).sha256
                 note_down(note, f"{stat}\n{digest}")
     except OSError as error:
         raise BundleError(f"{archive} cannot be read ({error.strerror}); copy the bundle again") from None

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import hashlib
 import os
 import shutil
 import typing as t
 import zlib
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import GZIP, decoded
+from ansible_collections.airgap.conda.plugins.module_utils._host.digesting import digested, read
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import Encoding, Piece
-from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import exclusively, note_down
+from ansible_collections.airgap.conda.plugins.plugin_utils._cache import exclusively, note_down, used
 
 if t.TYPE_CHECKING:
     from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle
@@ -40,6 +40,7 @@ def transcode(bundle: Bundle, codec: str) -> tuple[Encoding, str]:
         if not digest or not os.path.exists(path):
             digest = _make(bundle, path)
             note_down(note, digest)
+        used(path)
     piece = Piece(name, os.path.getsize(path), digest)
     return Encoding(codec=GZIP, version=zlib.ZLIB_RUNTIME_VERSION, level=LEVEL, piece=piece), path
 
@@ -53,9 +54,6 @@ def _make(bundle: Bundle, path: str) -> str:
         target = stack.enter_context(open(temporary, "wb"))
         encoder = stack.enter_context(gzip.GzipFile("", "wb", LEVEL, target, mtime=0))
         shutil.copyfileobj(t.cast(t.Any, tar), encoder, _CHUNK)
-    digest = hashlib.sha256()
-    with open(temporary, "rb") as file:
-        for chunk in iter(lambda: file.read(_CHUNK), b""):
-            digest.update(chunk)
+    digest = digested(read(temporary))
     os.replace(temporary, path)
-    return digest.hexdigest()
+    return digest.sha256

@@ -115,6 +115,15 @@ def test_a_bundle_under_the_name_of_another_platform_is_refused(controller: Cont
     assert refused.rc != 0 and "is for linux-64, and named as the bundle for linux-aarch64" in refused.output
 
 
+@pytest.mark.parametrize("arguments", [(), ("--check",)])
+def test_a_program_that_the_bundle_lacks_is_not_linked(
+    arguments: tuple[str, ...], controller: Controller, tools: Path
+) -> None:
+    commands = json.dumps({"env_deploy_register_commands": ["python3.11", "nosuch"]})
+    refused = controller.rollout(tools, "-l", "fit", "-e", commands, *arguments)
+    assert refused.rc != 0 and "has no bin/nosuch, which env_deploy_register_commands names" in refused.output
+
+
 def test_what_others_made_is_not_overwritten(fit: Host, controller: Controller, tools: Path) -> None:
     fit.run("mkdir -p /opt/conda/envs/tools && echo theirs > /opt/conda/envs/tools/file")
     refused = controller.rollout(tools, "-l", "fit")

@@ -20,6 +20,7 @@ SPEAKING = {
     "_model/preflight.py": ("shortage", "_fitness", "_room", "_rights", "_length", "_spelling"),
     "_host/registering.py": ("findings",),
     "_host/looking.py": ("look", "_findings"),
+    "_host/host.py": ("_contested",),
     "_host/mounted.py": ("findings",),
     "_host/fetching.py": ("findings",),
     "_builder/explanations.py": ("elsewhere", "unknown_packages", "_unknown", "unsatisfiable", "unreachable"),

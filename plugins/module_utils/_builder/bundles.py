@@ -105,6 +105,8 @@ def plan_bundle(target: Target, progress: Progress, policy: Policy = ANYTHING_SO
 def make_bundle(target: Target, spec_sha256: str, progress: Progress, policy: Policy = ANYTHING_SOUND) -> Bundled:
     """Pack the environment into C(<dist>/<label>) unless that very environment lies there already."""
     check_name(target.name)
+    if not os.path.exists(target.source):
+        raise PackError(f"{target.source} is not there; name the prefix of an environment, or an archive of one")
     refuse_licenses(target, policy.licenses)
     known = packed_before(target, policy.leaks)
     if known and known.manifest:
@@ -207,5 +209,5 @@ def remember(target: Target, fingerprint: str, label: str, leaks: t.Sequence[Lea
 def _memo_path(target: Target) -> str:
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     parts = (os.path.abspath(target.source), target.name, os.path.abspath(target.dist))
-    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    key = hashlib.sha256(os.fsencode("\0".join(parts))).hexdigest()
     return os.path.join(cache, "airgap-conda", "packed", key[:16] + ".json")

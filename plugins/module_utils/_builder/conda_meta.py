@@ -39,8 +39,12 @@ def read_records(prefix: str) -> list[Record]:
     records = []
     for name in sorted(os.listdir(directory)):
         if name.endswith(".json"):
-            with open(os.path.join(directory, name), encoding="utf-8") as file:
-                records.append(Record(f"conda-meta/{name}", json.load(file)))
+            path = os.path.join(directory, name)
+            try:
+                with open(path, encoding="utf-8") as file:
+                    records.append(Record(f"conda-meta/{name}", json.load(file)))
+            except (ValueError, RecursionError) as error:
+                raise PackError(f"{path}: the record of a package is damaged ({error}); install it again") from None
     site_packages = _site_packages(records)
     return [record._replace(data=located(record.data, site_packages)) for record in records]
 

@@ -19,7 +19,7 @@ import typing as t
 from ansible_collections.airgap.conda.plugins.module_utils._builder.conda_meta import Record, read_records
 from ansible_collections.airgap.conda.plugins.module_utils._builder.unpacking import read_archive
 from ansible_collections.airgap.conda.plugins.module_utils._host.tar import HARD_LINK, Member
-from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError, PackError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import FILE, Relocations
 
 #: Bytes of metadata kept beside an archive while it is read, of one file and of all; far more than any has.
@@ -125,7 +125,7 @@ class Contents:
     def _conda_records(self) -> list[Record]:
         try:
             return read_records(self.metadata)
-        except (ValueError, RecursionError) as error:
+        except PackError as error:
             raise BundleError(f"{self.archive}: its conda-meta is damaged ({error}); pack it again") from None
 
     def _take_records(self) -> None:

@@ -8,13 +8,11 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import itertools
 import os
 import shutil
 import tempfile
 import typing as t
-import zlib
 
 from ansible_collections.airgap.conda.plugins.module_utils._builder.archive import ArchiveWriter
 from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_directory import (
@@ -25,6 +23,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_director
     verify_piece,
     write_report,
 )
+from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_reading import file_list
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import DAMAGED, ZSTD, decoded
 from ansible_collections.airgap.conda.plugins.module_utils._host.tar import members
 from ansible_collections.airgap.conda.plugins.module_utils._model.delta import (
@@ -36,12 +35,11 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.delta import (
     render_delta,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
-from ansible_collections.airgap.conda.plugins.module_utils._model.files import FILE, Entry, content_id_of, parse_files
+from ansible_collections.airgap.conda.plugins.module_utils._model.files import FILE, Entry
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import (
     MANIFEST_NAME,
     Encoding,
     Manifest,
-    Piece,
     render_manifest,
 )
 
@@ -67,22 +65,7 @@ class Side(t.NamedTuple):
 def read_side(directory: str) -> Side:
     """Return the bundle in *directory*; its archive is not read."""
     manifest = read_manifest(directory)
-    return Side(directory, manifest, read_entries(directory, manifest.files, manifest.content_id))
-
-
-def read_entries(directory: str, piece: Piece, content_id: str) -> list[Entry]:
-    """Return the file list in *directory*; C(BundleError) unless it is that of the content id."""
-    verify_piece(directory, piece)
-    path = os.path.join(directory, piece.file)
-    with open(path, "rb") as file:
-        packed = file.read()
-    try:
-        files = gzip.decompress(packed)
-    except (OSError, EOFError, zlib.error) as error:
-        raise BundleError(f"{path}: the file list is damaged ({error}); copy the bundle again") from None
-    if content_id_of(files) != content_id:
-        raise BundleError(f"{path} is not the file list of {content_id[:12]}; copy the bundle again")
-    return parse_files(files)
+    return Side(directory, manifest, file_list(directory, manifest))
 
 
 # --- making ---------------------------------------------------------------------------------------------------------

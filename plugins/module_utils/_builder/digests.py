@@ -13,6 +13,7 @@ import os
 import re
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._host.digesting import digested, read
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import SpecError
 
 #: What building a source tree leaves in it, and what is no source.
@@ -33,11 +34,7 @@ def digest(path: str) -> str:
 
 
 def _file(path: str) -> str:
-    total = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            total.update(block)
-    return total.hexdigest()
+    return digested(read(os.path.realpath(path))).sha256
 
 
 def _sources(top: str) -> t.Iterator[str]:

@@ -72,11 +72,11 @@ class BuildEnvironment:
         try:
             with open(os.path.join(self.directory, _STATE), encoding="utf-8") as file:
                 data = json.load(file)
-        except (FileNotFoundError, json.JSONDecodeError):
+            if data["format"] > FORMAT:
+                raise BuildError(f"{self.directory} was made by a newer airgap.conda; upgrade this one or remove it")
+            return State.from_json(data)
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
-        if data["format"] > FORMAT:
-            raise BuildError(f"{self.directory} was made by a newer airgap.conda; upgrade this one or remove it")
-        return State.from_json(data)
 
     def adopt(self, state: State) -> None:
         """Make *state* the one that counts, by a rename; then delete every other prefix."""
@@ -138,9 +138,9 @@ def fingerprint(prefix: str) -> str:
     listed = [os.path.join(directory, name) for name in sorted(os.listdir(directory))]
     for path in [*listed, *pip.metadata_files(prefix)]:
         with open(path, "rb") as file:
-            digest.update(f"{path}\0{hashlib.sha256(file.read()).hexdigest()}\n".encode())
+            digest.update(os.fsencode(f"{path}\0{hashlib.sha256(file.read()).hexdigest()}\n"))
     for _path, data in conda_meta.read_records(prefix):
-        digest.update(_cached(data["link"]["source"]).encode())
+        digest.update(os.fsencode(_cached(data["link"]["source"])))
     return digest.hexdigest()
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 import tempfile
 import typing as t
 
@@ -27,6 +26,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder.contents imp
 )
 from ansible_collections.airgap.conda.plugins.module_utils._builder.installed import installed_packages
 from ansible_collections.airgap.conda.plugins.module_utils._builder.needs import needs_of
+from ansible_collections.airgap.conda.plugins.module_utils._builder.originals import Originals
 from ansible_collections.airgap.conda.plugins.module_utils._builder.packing import (
     bytecode_placeholders,
     bytecode_time,
@@ -38,10 +38,9 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder.unpacking im
 from ansible_collections.airgap.conda.plugins.module_utils._builder.watching import (
     Watch,
     chunks_of,
-    replaced_head,
-    sha256_of,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import GZIP
+from ansible_collections.airgap.conda.plugins.module_utils._host.digesting import digested
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._host.tar import HARD_LINK, Member
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
@@ -52,7 +51,6 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
     FILE,
     LINK,
     PLACEHOLDER,
-    RELOCATION_MODES,
     TEXT,
     WHEEL_RECORD,
     Entry,
@@ -73,13 +71,11 @@ VERSION = 1
 _CHUNK = 1 << 20
 _SET_ID = 0o6000
 _HERE: Relocations = ((PLACEHOLDER, TEXT),)
-_ENV_SHEBANG = re.compile(rb"#!/usr/bin/env ([^/\s]+)([^\n]*)\n")
-#: What conda-pack adds: kept for people with tar alone, or replaced by ours.
+#: What conda-pack adds, kept for people with tar alone.
 _ACTIVATION = ("bin/activate", "bin/activate.fish", "bin/deactivate")
 #: What pip writes of a wheel and states, or is stated, anew.
 _DIRECT_URL = ".dist-info/direct_url.json"
 _OF_WHEELS = (".dist-info/RECORD", _DIRECT_URL)
-_UNPACKING = ("bin/conda-unpack", "bin/conda_unpack_progress.py")
 
 Chunks = t.Iterable[bytes]
 
@@ -117,6 +113,7 @@ class _Deriving:
         #: Without conda-unpack nothing can be relocated: it was packed for one prefix, which its programs tell.
         self.fixed = "" if contents.relocations is not None else fixed_prefix(contents.heads, contents.members)
         self.prefix = self.fixed or builder_prefix(contents.relocations or {}, contents.stated)
+        self._originals = Originals(contents, self.prefix, self.fixed)
         self.defects = defects.Defects(contents.archive, self.prefix)
         self._above = {above for path in contents.members for above in parents(path)}
         #: By path, what the archive holds there: the digest (hex) of a file, the target of a link.
@@ -177,7 +174,7 @@ class _Deriving:
         path = member.name
         if path in self._raw:
             self._compare(member, data)
-        elif not path or not self._travels(path):
+        elif not path or not self._originals.travels(path):
             self._raw[path] = ""
         elif member.type == DIRECTORY:
             self._raw[path] = DIRECTORY
@@ -190,29 +187,12 @@ class _Deriving:
             self._take_file(writer, member, data)
         # Other hard links came with the file that they are to.
 
-    def _travels(self, path: str) -> bool:
-        if path in _UNPACKING and path not in self._contents.owners:
-            return False
-        if path.endswith(".pyc") and "__pycache__/" in path:
-            # What was compiled on the builder names it; the host compiles its own.
-            rewritten = self.fixed and "prefix_placeholder" in self._stated(source_of_bytecode(path) or "")
-            return bool(self._promised(path)) and not rewritten
-        return not stays(path)
-
-    def _stated(self, path: str) -> dict[str, t.Any]:
-        return self._contents.stated.get(path, {})
-
-    def _promised(self, path: str) -> str:
-        """Return the digest (hex) that the package's own copy has; empty for what an installer made."""
-        stated = self._stated(path)
-        return str(stated.get("sha256") or "") if stated.get("path_type") in (None, "hardlink") else ""
-
     def _compare(self, member: Member, data: t.Iterator[bytes]) -> None:
         """Note a path that is there again, unless it is the same, or what conda-pack put over a package's own."""
         path, known = member.name, self._raw[member.name]
-        if not known or known == self._promised(path) or known == DIRECTORY == member.type:
+        if not known or known == self._originals.promised(path) or known == DIRECTORY == member.type:
             return
-        found = member.target if member.type == LINK else sha256_of(data)
+        found = member.target if member.type == LINK else digested(data).sha256
         if found != known and member.type != HARD_LINK:
             self.defects.add(defects.TWICE, path)
 
@@ -230,36 +210,23 @@ class _Deriving:
 
     def _take_file(self, writer: ArchiveWriter, member: Member, data: t.Iterator[bytes]) -> None:
         twins = self._contents.twins.get(member.name, ())
-        paths = [member.name, *(path for path in twins if self._travels(path))]
+        paths = [member.name, *(path for path in twins if self._originals.travels(path))]
         if member.mode & _SET_ID:
             self.defects.add(defects.SET_UID, member.name)
-        if len(paths) == 1 and not self._is_rewritten(member.name):
+        if len(paths) == 1 and not self._originals.is_rewritten(member.name):
             self._put_file(writer, member, data)
             self._raw[member.name] = self._entries[member.name].sha256 if member.name in self._entries else ""
             return
         with tempfile.SpooledTemporaryFile(_CHUNK, dir=self._scratch) as spool:
             for chunk in data:
                 spool.write(chunk)
-            digest = sha256_of(chunks_of(spool))
+            digest = digested(chunks_of(spool)).sha256
             for path in paths:
                 self._raw[path] = digest
-                size = sum(map(len, self._original(path, spool)))
-                self._put_file(writer, member._replace(name=path, size=size), self._original(path, spool))
+                size = sum(map(len, self._originals.read(path, spool, digest)))
+                self._put_file(writer, member._replace(name=path, size=size), self._originals.read(path, spool, digest))
 
     # --- files ----------------------------------------------------------------------------------------------------
-
-    def _records(self, path: str) -> dict[str, str]:
-        """Return how each placeholder that *path* may carry is to be replaced: as conda-unpack would, or conda did."""
-        if self.fixed:
-            return {}
-        records = dict((self._contents.relocations or {}).get(path, ()))
-        records.pop(self.prefix, None)
-        if self._is_rewritten(path):
-            records[PLACEHOLDER] = TEXT
-        stated = self._stated(path)
-        if stated.get("prefix_placeholder"):
-            records[str(stated["prefix_placeholder"])] = str(stated.get("file_mode") or TEXT)
-        return {old: mode for old, mode in records.items() if mode in RELOCATION_MODES}
 
     def _put_file(self, writer: ArchiveWriter, member: Member, data: Chunks) -> None:
         path = member.name
@@ -272,11 +239,11 @@ class _Deriving:
         elif path.endswith(".pyc"):
             self._put_bytecode(writer, entry, b"".join(data))
         else:
-            records = self._records(path)
+            records = self._originals.records(path)
             watch = Watch(records, "" if self.fixed else self.prefix)
             self._put(writer, entry, watch.over(data))
             known = {old: mode for old, mode in records.items() if old in watch.found}
-            if self._stated(path).get("path_type") == "softlink":
+            if self._originals.stated(path).get("path_type") == "softlink":
                 # A zip has copies for links, of which no record says how their placeholder is to be replaced.
                 known.update(dict.fromkeys(watch.placeholders, BINARY if watch.is_binary else TEXT))
             self._entries[path] = self._entries[path]._replace(relocations=tuple(known.items()))
@@ -294,41 +261,12 @@ class _Deriving:
 
     def _judge_file(self, path: str, watch: Watch) -> None:
         """Note what keeps a file from working on a host, unless it is just what its package holds."""
-        if self._entries[path].sha256 == self._promised(path):
+        if self._entries[path].sha256 == self._originals.promised(path):
             return
         if watch.names_prefix:
             self.defects.add(defects.BUILDER, path)
         elif watch.placeholders.difference(dict(self._entries[path].relocations)):
             self.defects.add(defects.PLACEHOLDER, path)
-
-    # --- what conda-pack wrote anew -------------------------------------------------------------------------------
-
-    def _is_rewritten(self, path: str) -> bool:
-        return not self.fixed and (self._program_of(path) is not None or self._names_builder(path))
-
-    def _names_builder(self, path: str) -> bool:
-        return dict((self._contents.relocations or {}).get(path, ())).get(self.prefix) == TEXT
-
-    def _program_of(self, path: str) -> t.Match[bytes] | None:
-        """Return the first line by which a script looks for a program of the environment on the PATH."""
-        line = _ENV_SHEBANG.match(self._contents.heads.get(path, b"")) if path.startswith("bin/") else None
-        return line if line and f"bin/{os.fsdecode(line[1])}" in self._contents.members else None
-
-    def _original(self, path: str, spool: t.IO[bytes]) -> Chunks:
-        """Return the file as it was before conda-pack rewrote it, the builder's prefix as a placeholder."""
-        chunks, stated = t.cast(Chunks, chunks_of(spool)), self._stated(path)
-        if not self._is_rewritten(path) or self._raw[path] == self._promised(path):
-            return chunks
-        # conda-pack takes a binary that happens to be UTF-8 for a text.
-        if any(b"\0" in chunk for chunk in chunks_of(spool)):
-            return chunks_of(spool)
-        line = self._program_of(path)
-        if line:
-            placeholder = str(stated.get("prefix_placeholder") or PLACEHOLDER).encode()
-            chunks = replaced_head(chunks, len(line[0]), b"#!" + placeholder + b"/bin/" + line[1] + line[2] + b"\n")
-        if self._names_builder(path):
-            chunks = canonical.to_placeholder(canonical.plain_shebang(chunks, self.prefix), self.prefix)
-        return chunks
 
     # --- what comes last ------------------------------------------------------------------------------------------
 
@@ -345,7 +283,8 @@ class _Deriving:
     def _write_stating(self, writer: ArchiveWriter) -> None:
         files = {path: entry for path, entry in self._entries.items() if entry.type == FILE}
         relocated = {path: Digest(entry.sha256, entry.size) for path, entry in files.items() if entry.relocations}
-        others = {path for path, entry in files.items() if self._stated(path).get("sha256") not in (None, entry.sha256)}
+        stated = self._originals.stated
+        others = {path for path, entry in files.items() if stated(path).get("sha256") not in (None, entry.sha256)}
         digests = {**relocated, **{path: Digest(files[path].sha256, files[path].size) for path in others}}
         records = {record.path: record.data for record in self._contents.records}
         packed = {path for path in self._entries if self._entries[path].type != DIRECTORY}
@@ -376,7 +315,7 @@ class _Deriving:
                 and defects.in_record(entry.sha256) != digest
             ):
                 self.defects.add(defects.REPLACED, stated)
-        if self._names_builder(path):
+        if self._originals.names_builder(path):
             text = b"".join(canonical.to_placeholder((text,), self.prefix))
         return renew_wheel_record(canonical.wheel_record(text), path, digests)
 
@@ -407,12 +346,12 @@ class _Deriving:
     def _is_altered(self, path: str, stated: t.Mapping[str, t.Any]) -> bool:
         """Whether a file is neither its package's nor what conda made of it in the prefix it was packed from."""
         entry, relocated = self._entries[path], bool(stated.get("prefix_placeholder"))
-        if entry.type != FILE or not self._promised(path):
+        if entry.type != FILE or not self._originals.promised(path):
             return False
         if self.fixed and relocated:
             return False
         in_prefix = stated.get("sha256_in_prefix") if stated.get("file_mode") != BINARY else None
-        return entry.sha256 != self._promised(path) and self._raw[path] != in_prefix
+        return entry.sha256 != self._originals.promised(path) and self._raw[path] != in_prefix
 
     def _write_unpack(self, writer: ArchiveWriter, entries: t.Sequence[Entry]) -> None:
         """Add C(conda-unpack) for people with tar alone, where anything is to be relocated and can be."""

@@ -31,6 +31,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder.leaks import
 )
 from ansible_collections.airgap.conda.plugins.module_utils._builder.needs import needs_of
 from ansible_collections.airgap.conda.plugins.module_utils._builder.sources import Source, scan
+from ansible_collections.airgap.conda.plugins.module_utils._host.digesting import digested
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import PackError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
@@ -90,7 +91,7 @@ class Packing:
         self._progress = progress
         self._rules = rules
         self.records = read_records(self.prefix)
-        self.sources, self._lost = scan(self.prefix, self.records, lambda path: _digest(read(path)).sha256)
+        self.sources, self._lost = scan(self.prefix, self.records, lambda path: digested(read(path)).sha256)
         #: All that names the builder, the exempt too; known after packing.
         self.leaks: tuple[Leak, ...] = ()
         self._packed = {source.path for source in self.sources}
@@ -113,7 +114,7 @@ class Packing:
         for path, member in members.items():
             if member.rewritten or (member.entry.relocations and member.entry.type == FILE):
                 known = member.promised and Digest(member.promised, member.entry.size)
-                digests[path] = known or _digest(member.read())
+                digests[path] = known or digested(member.read())
         metadata = {record.path: record for record in self.records}
         for path, member in members.items():
             text = self._stating(member, metadata.get(path), digests)
@@ -205,7 +206,7 @@ class Packing:
             plain = canonical.plain_shebang(read(source.origin), self.prefix)
             return canonical.to_placeholder(plain, self.prefix)
 
-        return Member(entry._replace(size=_digest(converted()).size, relocations=relocations), converted)
+        return Member(entry._replace(size=digested(converted()).size, relocations=relocations), converted)
 
     # --- refusals -------------------------------------------------------------------------------------------------
 
@@ -226,7 +227,7 @@ class Packing:
             installed = os.path.join(self.prefix, source.path)
             if source.managed and expected.get("path_type") != "softlink" and not same_file(source.origin, installed):
                 digest = expected.get("sha256_in_prefix") or expected.get("sha256")
-                if digest and _digest(read(installed)).sha256 != digest:
+                if digest and digested(read(installed)).sha256 != digest:
                     altered.setdefault(owners.get(source.path, "?"), []).append(source.path)
         if altered:
             named = "; ".join(
@@ -305,7 +306,7 @@ class Digester:
 
     def add(self, entry: Entry, chunks: Chunks) -> str:
         """Return the sha256 (hex) of *chunks*."""
-        return _digest(chunks).sha256
+        return digested(chunks).sha256
 
 
 def read(path: str) -> t.Iterator[bytes]:
@@ -354,14 +355,6 @@ def _renewal_of(source: Source) -> str:
     if not source.managed and source.path.endswith(".dist-info/RECORD"):
         return WHEEL_RECORD
     return ""
-
-
-def _digest(chunks: Chunks) -> Digest:
-    sha256, size = hashlib.sha256(), 0
-    for chunk in chunks:
-        sha256.update(chunk)
-        size += len(chunk)
-    return Digest(sha256.hexdigest(), size)
 
 
 def write_file_list(path: str, files: bytes) -> Piece:

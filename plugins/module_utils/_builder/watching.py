@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._builder.leaks import Finder, Trace
@@ -62,11 +61,3 @@ def chunks_of(spool: t.IO[bytes]) -> t.Iterator[bytes]:
     spool.seek(0)
     while chunk := spool.read(_CHUNK):
         yield chunk
-
-
-def sha256_of(chunks: Chunks) -> str:
-    """Return the digest (hex) of *chunks*."""
-    digest = hashlib.sha256()
-    for chunk in chunks:
-        digest.update(chunk)
-    return digest.hexdigest()

@@ -13,8 +13,9 @@ import os
 import stat
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._host.digesting import digested, read
 from ansible_collections.airgap.conda.plugins.module_utils._host.recording import now
-from ansible_collections.airgap.conda.plugins.module_utils._host.staging import digest_of, write_all
+from ansible_collections.airgap.conda.plugins.module_utils._host.staging import write_all
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import Stats, parse_stat_index, stat_index
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import DIRECTORY, FILE, GENERATION_MARKER, LINK
@@ -73,7 +74,7 @@ def _item(full: str, path: str, stats: Stats) -> Item | None:
     if stat.S_ISLNK(mode):
         return Item(path, LINK, "", 0, stat.S_IMODE(mode), uid, gid, os.readlink(full), False)
     if stat.S_ISREG(mode):
-        digest = digest_of(full)
+        digest = digested(read(full))
         return Item(path, FILE, digest.sha256, digest.size, stat.S_IMODE(mode), uid, gid, "", False)
     return None
 

@@ -8,11 +8,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._host.digesting import digested, read
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
 from ansible_collections.airgap.conda.plugins.module_utils._model.licenses import REPORT_NAME, render_report
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import (
@@ -22,8 +22,6 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.manifest impor
     Piece,
     parse_manifest,
 )
-
-_CHUNK = 1 << 20
 
 
 def find_bundle(path: str) -> str:
@@ -54,14 +52,12 @@ def verify_piece(directory: str, piece: Piece) -> None:
     """Raise C(BundleError) unless *piece* in *directory* is what the manifest says."""
     check_size(directory, piece)
     path = os.path.join(directory, piece.file)
-    digest = hashlib.sha256()
     try:
-        with open(path, "rb", buffering=0) as file:
-            for chunk in iter(lambda: file.read(_CHUNK), b""):
-                digest.update(chunk)
+        # Whoever keeps bundles elsewhere may have linked it.
+        found = digested(read(os.path.realpath(path)))
     except OSError as error:
         raise BundleError(f"{path} cannot be read ({error.strerror}); copy the bundle again") from None
-    if digest.hexdigest() != piece.sha256:
+    if found.sha256 != piece.sha256:
         raise BundleError(f"{path} is damaged (its sha256 is not the manifest's); copy the bundle again")
 
 

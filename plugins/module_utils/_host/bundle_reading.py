@@ -73,11 +73,13 @@ def file_list(directory: str, manifest: Manifest) -> list[Entry]:
     try:
         with open(path, "rb") as file:
             files = unpack_files(file.read())
+        if content_id_of(files) != manifest.content_id:
+            raise BundleError("the file list is not that of the content id; copy the bundle again")
+        return parse_files(files)
     except OSError as error:
         raise BundleError(f"{path}: the file list cannot be read ({error}); copy the bundle again") from None
-    if content_id_of(files) != manifest.content_id:
-        raise BundleError(f"{path}: the file list is not that of the content id; copy the bundle again")
-    return parse_files(files)
+    except BundleError as error:
+        raise BundleError(f"{path}: {error}") from None
 
 
 def _compared(directory: str, manifest: Manifest, other: str) -> dict[str, t.Any]:

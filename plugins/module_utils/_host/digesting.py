@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module_utils is PRIVATE to the collection and should only be used by the collection itself.
-"""Digests of many files, read by as many processes as there are processors.
+"""Digests: of what goes by, of a file, and of many files, read by as many processes as there are processors.
 
 Plain forks and pipes: what multiprocessing needs (/dev/shm, threads) is not on every host.
 """
@@ -17,6 +17,8 @@ import heapq
 import os
 import select
 import typing as t
+
+from ansible_collections.airgap.conda.plugins.module_utils._model.renewal import Digest
 
 #: A path below the root, and its size.
 Job = t.Tuple[str, int]
@@ -133,15 +135,23 @@ def _hex(digest: bytes) -> str | None:
 
 def _digest(path: str) -> bytes:
     """Return the sha256 of the file at *path*, or what stands for one that cannot be read."""
-    digest = hashlib.sha256()
-    buffer = memoryview(bytearray(_CHUNK))
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb", buffering=0) as file:
-            while True:
-                size = file.readinto(buffer)
-                if not size:
-                    return digest.digest()
-                digest.update(buffer[:size])
+        return bytes.fromhex(digested(read(path)).sha256)
     except OSError:
         return _UNREADABLE
+
+
+def read(path: str) -> t.Iterator[bytes]:
+    """Yield the bytes of the file at *path*; a link there leads nowhere, as others may have put it there."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb", buffering=0) as file:
+        yield from iter(lambda: file.read(_CHUNK), b"")
+
+
+def digested(chunks: t.Iterable[bytes]) -> Digest:
+    """Return what *chunks* are."""
+    digest, size = hashlib.sha256(), 0
+    for chunk in chunks:
+        digest.update(chunk)
+        size += len(chunk)
+    return Digest(digest.hexdigest(), size)

@@ -11,7 +11,6 @@ Nothing is changed. A run that may write refreshes stat indexes, so that the nex
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 import typing as t
@@ -20,6 +19,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.deployment impo
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import host_facts
 from ansible_collections.airgap.conda.plugins.module_utils._host.owning import claims_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
+from ansible_collections.airgap.conda.plugins.module_utils._host.recording import packages_in
 from ansible_collections.airgap.conda.plugins.module_utils._host.registering import is_there, scope_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import generation_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import Examined, examine
@@ -170,11 +170,10 @@ def _without_bundle(deployment: Deployment) -> t.Iterator[t.Tuple[str, str]]:
 
 def _scope(deployment: Deployment) -> Scope:
     """Whose registration is looked at: that of the user who deployed, whoever looks."""
-    try:
+    # Who deployed may have no account any more.
+    with contextlib.suppress(DeployError):
         return scope_of(deployment.order, os.stat(deployment.store.root).st_uid)
-    except KeyError:
-        # Who deployed has no account any more.
-        return scope_of(deployment.order)
+    return scope_of(deployment.order)
 
 
 def _of_registration(deployment: Deployment, asked: bool) -> t.Iterator[t.Tuple[Finding, str]]:
@@ -249,14 +248,7 @@ def _explained(deployment: Deployment, header: t.Optional[Header], drift: t.Sequ
     items = deployment.store.receipt(header.generation).items.values()
     noted = {item.path: item.package for item in items if not item.derived}
     ownership = Ownership(claims_of(deployment.order.prefix), noted)
-    return explain(drift, ownership, map(Package.from_json, _deployed(deployment, header)))
-
-
-def _deployed(deployment: Deployment, header: Header) -> list[t.Dict[str, str]]:
-    """Return the packages of the live generation, as they were deployed."""
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        return t.cast("list[t.Dict[str, str]]", json.loads(deployment.store.manifest(header.generation))["packages"])
-    return []
+    return explain(drift, ownership, map(Package.from_json, packages_in(deployment.store, header.generation)))
 
 
 def _finding(finding: Finding, package: str) -> t.Dict[str, str]:
@@ -267,4 +259,4 @@ def _finding(finding: Finding, package: str) -> t.Dict[str, str]:
 def _packages(deployment: Deployment, look: _Look) -> list[t.Dict[str, str]]:
     """Return the packages of what is live, where those of what is asked for are others."""
     wrong = any(finding.kind == "wrong-generation" for finding in look.findings)
-    return _deployed(deployment, look.header) if look.header and wrong else []
+    return packages_in(deployment.store, look.header.generation) if look.header and wrong else []

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import json
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.acting import act
@@ -19,9 +18,10 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.generations imp
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
 from ansible_collections.airgap.conda.plugins.module_utils._host.looking import View, base_of, look
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
-from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
+from ansible_collections.airgap.conda.plugins.module_utils._host.recording import packages_in
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError, DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Order, parse_order
+from ansible_collections.airgap.conda.plugins.module_utils._model.registration import LINE
 
 Fields = t.Mapping[str, t.Any]
 
@@ -79,9 +79,25 @@ def look_at_all(deployments: t.Sequence[Deployment]) -> list[View]:
             views.append(view)
         except AirgapError as error:
             problems.append(str(error))
+    if not problems:
+        problems = list(_contested(deployments))
     if problems:
         raise DeployError("; ".join(dict.fromkeys(problems)))
     return views
+
+
+def _contested(deployments: t.Iterable[Deployment]) -> t.Iterator[str]:
+    """Yield what two environments want in one place, each otherwise: each would undo the other's."""
+    first: dict[str, tuple[str, str]] = {}
+    for deployment in deployments:
+        prefix = deployment.order.prefix
+        for mark in deployment.wanted_marks():
+            other, text = first.setdefault(mark.path, (prefix, mark.text))
+            if mark.kind != LINE and mark.text != text:
+                yield (
+                    f"{mark.path} is wanted by {other} and, otherwise, by {prefix}; register one of the two,"
+                    " or give it another name"
+                )
 
 
 def accept(deployments: t.Sequence[Deployment], parts: t.Sequence[Fields]) -> None:
@@ -139,16 +155,7 @@ def _now(view: View) -> dict[str, t.Any]:
     }
 
 
-def packages_of(deployment: Deployment, view: View) -> list[Fields]:
+def packages_of(deployment: Deployment, view: View) -> list[dict[str, t.Any]]:
     """Return the packages of what is live, where a difference is to be shown; else none."""
     header = view.found.header
     return packages_in(deployment.store, header.generation) if header and view.plan.actions else []
-
-
-def packages_in(store: Store, generation: str) -> list[Fields]:
-    """Return the packages of *generation*; none of what was not made of a bundle, or is none."""
-    if not generation:
-        return []
-    with contextlib.suppress(FileNotFoundError):
-        return t.cast("list[Fields]", json.loads(store.manifest(generation))["packages"])
-    return []

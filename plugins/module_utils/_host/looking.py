@@ -12,11 +12,11 @@ import os
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.adopting import is_adoptable
-from ansible_collections.airgap.conda.plugins.module_utils._host.belongings import brought_by
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import place_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.generations import is_unfinished, surplus
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
+from ansible_collections.airgap.conda.plugins.module_utils._host.owning import brought_by
 from ansible_collections.airgap.conda.plugins.module_utils._host.registering import findings, is_there
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import Verified, verify
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
@@ -154,7 +154,7 @@ def _view_absent(deployment: Deployment, found: Found) -> View:
 
 def _findings(deployment: Deployment, offer: Offer, plan: Plan, want: Want) -> t.Iterator[str]:
     order, store = deployment.order, deployment.store
-    yield from findings(order, deployment.scope)
+    yield from findings(order, deployment.scope, deployment.registrar.recorded())
     live = store.live()
     if live and live.generation in store.kept():
         tree = store.tree(live.generation)

@@ -22,6 +22,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_director
     verify_piece,
     write_report,
 )
+from ansible_collections.airgap.conda.plugins.module_utils._host.digesting import digested
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.delta import DELTA_NAME, parse_delta
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
@@ -177,8 +178,8 @@ def _write_part(path: str, offset: int, size: int, target: str) -> tuple[Piece, 
     """Write a part of *path* to *target*, in one step; return what it is, and whether it was not there yet."""
     name = os.path.basename(target)
     if os.path.isfile(target) and os.path.getsize(target) == size:
-        digest = _digest(_slice(path, offset, size))
-        if _digest(_slice(target, 0, size)) == digest:
+        digest = digested(_slice(path, offset, size)).sha256
+        if digested(_slice(target, 0, size)).sha256 == digest:
             return Piece(name, size, digest), False
     os.makedirs(os.path.dirname(target), exist_ok=True)
     written = hashlib.sha256()
@@ -213,13 +214,6 @@ def _slice(path: str, offset: int, size: int) -> t.Iterator[bytes]:
                 raise BundleError(f"{path} became shorter while it was read")
             size -= len(chunk)
             yield chunk
-
-
-def _digest(chunks: t.Iterable[bytes]) -> str:
-    digest = hashlib.sha256()
-    for chunk in chunks:
-        digest.update(chunk)
-    return digest.hexdigest()
 
 
 # --- reading --------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module_utils is PRIVATE to the collection and should only be used by the collection itself.
-"""Read the records that packages have in a live tree: conda's, and those of wheels."""
+"""Read the records that packages have in a tree: conda's, and those of wheels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._model.ownership import (
     Claim,
+    claim_of,
     conda_claim,
+    grouped,
+    is_record,
     wheel_claim,
 )
 
@@ -24,6 +27,12 @@ _RECORD_MAX = 64 << 20
 def claims_of(root: str) -> list[Claim]:
     """Return what the records in the tree at *root* say; those that cannot be read claim nothing."""
     return [*_conda_claims(root), *_wheel_claims(root)]
+
+
+def brought_by(root: str, unexpected: t.Collection[str]) -> list[str]:
+    """Return who brought the files *unexpected* below *root*: packages as their records say, then single paths."""
+    claims = (claim_of(path, _text(os.path.join(root, path))) for path in filter(is_record, unexpected))
+    return grouped(unexpected, [claim for claim in claims if claim])
 
 
 def _conda_claims(root: str) -> t.Iterator[Claim]:

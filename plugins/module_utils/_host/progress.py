@@ -11,6 +11,7 @@ A module cannot stream: what it prints is read when it ends.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import typing as t
@@ -32,7 +33,8 @@ class Progress:
     def say(self, text: str) -> None:
         """Append one line; a line break in *text* becomes a space."""
         if self._descriptor is not None:
-            os.write(self._descriptor, (" ".join(text.splitlines()) + "\n").encode())
+            # Names that are no UTF-8 are shown as Python writes them.
+            os.write(self._descriptor, (" ".join(text.splitlines()) + "\n").encode("utf-8", "backslashreplace"))
 
     def count(self, text: str, done: int, total: int) -> None:
         """Say C(text done/total), at most once in C(INTERVAL), and always at the end."""
@@ -58,4 +60,6 @@ class Progress:
             os.close(self._descriptor)
             self._descriptor = None
         if self._path is not None:
-            os.unlink(self._path)
+            # Who cleans /tmp up may have been here.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)

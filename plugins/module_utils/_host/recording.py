@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store, write_whole
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Health, parse_health
 from ansible_collections.airgap.conda.plugins.module_utils._model.switches import (
     Switch,
@@ -55,11 +57,26 @@ def record_switch(store: Store, before: str, generation: str, how: str, by: str)
         write_whole(store.switches, render_switches(switches))
 
 
+def packages_in(store: Store, generation: str) -> list[dict[str, t.Any]]:
+    """Return the packages of *generation*; none of what was not made of a bundle, is none, or cannot be read."""
+    # They are told, and decide nothing.
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return t.cast("list[dict[str, t.Any]]", json.loads(store.manifest(generation))["packages"])
+    return []
+
+
 def health_of(store: Store, generation: str) -> Health:
     """Return what must work in *generation*; of one that says nothing, that its Python starts."""
-    with contextlib.suppress(FileNotFoundError), open(store.path("health", generation), "rb") as file:
-        return parse_health(json.loads(file.read()))
-    return Health()
+    path = store.path("health", generation)
+    try:
+        with open(path, "rb") as file:
+            return parse_health(json.loads(file.read()))
+    except FileNotFoundError:
+        return Health()
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise BundleError(
+            f"{path}: the record of health checks is damaged ({error}); remove it by hand and run again"
+        ) from None
 
 
 def keep_health(store: Store, generation: str, health: Health) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import stat
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store, write_whole
@@ -23,9 +24,9 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.registration i
     Mark,
     Record,
     Scope,
+    named_marks,
     parse_record,
     render_record,
-    wanted_marks,
 )
 
 _DIRECTORY_MODE = 0o755
@@ -33,7 +34,7 @@ _DIRECTORY_MODE = 0o755
 
 def scope_of(order: Order, uid: t.Optional[int] = None) -> Scope:
     """Return whose registration *uid*, or this process, makes; C(DeployError) for a user that does not exist."""
-    me = pwd.getpwuid(os.geteuid() if uid is None else uid)
+    me = _account(os.geteuid() if uid is None else uid)
     homes = {}
     for user in order.register.users:
         try:
@@ -43,8 +44,15 @@ def scope_of(order: Order, uid: t.Optional[int] = None) -> Scope:
     return Scope(system=me.pw_uid == 0, home=me.pw_dir, homes=homes)
 
 
-def findings(order: Order, scope: Scope) -> list[str]:
-    """Return what keeps this process from registering *order*."""
+def _account(uid: int) -> pwd.struct_passwd:
+    try:
+        return pwd.getpwuid(uid)
+    except KeyError:
+        raise DeployError(f"uid {uid} has no account on this host, so no home; deploy as a user who has one") from None
+
+
+def findings(order: Order, scope: Scope, recorded: t.Collection[Mark] = ()) -> list[str]:
+    """Return what keeps this process from registering *order*, of which earlier runs *recorded* marks."""
     me = pwd.getpwuid(os.geteuid()).pw_name
     found = []
     if not scope.system and order.register.profile:
@@ -52,10 +60,15 @@ def findings(order: Order, scope: Scope) -> list[str]:
     others = [user for user in order.register.users if user != me]
     if not scope.system and others:
         found.append(f"env_deploy_register_users names {', '.join(others)}; only root registers for others, use become")
-    for mark in wanted_marks(order, scope, ()):
+    ours = {mark.path for mark in recorded}
+    for mark in named_marks(order, scope):
         if mark.kind == LINK and os.path.lexists(mark.path) and not _points_into(mark.path, order.prefix):
             found.append(
                 f"{mark.path} exists and is not ours; move it away or leave it out of env_deploy_register_commands"
+            )
+        elif mark.kind == FILE and os.path.lexists(mark.path) and mark.path not in ours and not is_there(mark):
+            found.append(
+                f"{mark.path} exists and is not of {order.prefix}; move it away or give one of the two another name"
             )
     return found
 
@@ -75,7 +88,7 @@ class Registrar:
         """Return what earlier runs were asked for, and put."""
         try:
             with open(self._store.registration, "rb") as file:
-                return parse_record(file.read())
+                return parse_record(file.read(), self._store.registration)
         except FileNotFoundError:
             return Record()
 
@@ -123,12 +136,12 @@ class Registrar:
 
 
 def _needs(store: Store, mark: Mark) -> bool:
-    """Whether *store* has recorded *mark*; what a newer collection recorded cannot be told, so its marks stay."""
+    """Whether *store* has recorded *mark*; where that cannot be told, as a newer collection did it, marks stay."""
     try:
         store.check_format()
+        return mark in Registrar(store).recorded()
     except BundleError:
         return True
-    return mark in Registrar(store).recorded()
 
 
 def _place(mark: Mark) -> tuple[str, ...]:
@@ -160,7 +173,9 @@ def _as_user(user: str) -> t.Iterator[None]:
     if account is None or account.pw_uid == os.geteuid():
         yield
         return
-    uid, gid = os.geteuid(), os.getegid()
+    uid, gid, groups = os.geteuid(), os.getegid(), os.getgroups()
+    # Those of root may open what is not this user's either.
+    os.initgroups(account.pw_name, account.pw_gid)
     os.setegid(account.pw_gid)
     os.seteuid(account.pw_uid)
     try:
@@ -168,6 +183,7 @@ def _as_user(user: str) -> t.Iterator[None]:
     finally:
         os.seteuid(uid)
         os.setegid(gid)
+        os.setgroups(groups)
 
 
 def _put_file(mark: Mark) -> None:
@@ -209,7 +225,8 @@ def _take_file(mark: Mark) -> None:
 def _take_line(mark: Mark) -> None:
     with open(mark.path, "rb") as file:
         lines = file.read().splitlines(keepends=True)
-    write_whole(mark.path, (line for line in lines if line.rstrip(b"\r\n") != _bytes(mark)))
+    kept = (line for line in lines if line.rstrip(b"\r\n") != _bytes(mark))
+    write_whole(mark.path, kept, stat.S_IMODE(os.stat(mark.path).st_mode))
 
 
 def _make_parent(path: str) -> None:

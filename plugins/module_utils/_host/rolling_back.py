@@ -19,10 +19,10 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.activating impo
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import host_facts
 from ansible_collections.airgap.conda.plugins.module_utils._host.generations import is_unfinished, recover
-from ansible_collections.airgap.conda.plugins.module_utils._host.host import packages_in, reconcile
+from ansible_collections.airgap.conda.plugins.module_utils._host.host import reconcile
 from ansible_collections.airgap.conda.plugins.module_utils._host.looking import verify_live
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
-from ansible_collections.airgap.conda.plugins.module_utils._host.recording import health_of, switches_until
+from ansible_collections.airgap.conda.plugins.module_utils._host.recording import health_of, packages_in, switches_until
 from ansible_collections.airgap.conda.plugins.module_utils._host.registering import Registrar
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import verify

@@ -17,6 +17,7 @@ import os
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import DAMAGED, decoded
+from ansible_collections.airgap.conda.plugins.module_utils._host.digesting import digested, read
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._host.tar import Member, members
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import Touched
@@ -102,7 +103,7 @@ class Staging:
         if not self._owned:
             os.chown(full, self._uid, self._gid)
         os.utime(full, (mtime, mtime))
-        self.relocated[path] = digest_of(full)
+        self.relocated[path] = digested(read(full))
         self.items[path] = self._item(path, self.relocated[path], mode)
 
     @property
@@ -225,7 +226,7 @@ class Staging:
         os.chmod(full, mode)
         if not self._owned:
             os.chown(full, self._uid, self._gid)
-        self.items[path] = self._item(path, digest_of(full), mode)._replace(derived=True)
+        self.items[path] = self._item(path, digested(read(full)), mode)._replace(derived=True)
 
     def give(self, path: str, item: Item) -> None:
         """Take the file at *path*, which another generation had as *item* says, into the receipt."""
@@ -293,16 +294,6 @@ def _match(awaited: dict[str, Entry], member: Member) -> Entry:
     if (member.type, member.size, member.target) != (entry.type, entry.size, entry.target):
         raise DeployError(f"{member.name!r} in the archive is not the {entry.type} of the file list; it is refused")
     return entry
-
-
-def digest_of(path: str) -> Digest:
-    """Return what the file at *path* holds."""
-    digest, size = hashlib.sha256(), 0
-    with open(path, "rb", buffering=0) as file:
-        for chunk in iter(lambda: file.read(_CHUNK), b""):
-            digest.update(chunk)
-            size += len(chunk)
-    return Digest(digest.hexdigest(), size)
 
 
 def write_all(descriptor: int, data: bytes) -> None:

@@ -239,12 +239,17 @@ class Store:
                 return file.read().strip()
         except FileNotFoundError:
             return ""
+        except PermissionError:
+            return "its health check failed; what that said is for who deployed it"
 
     def mark_failed(self, generation: str, message: str) -> None:
-        """Note what the health check said against *generation*; with an empty message that it is well."""
+        """Note what the health check said against *generation*; with an empty message that it is well.
+
+        For its owner's eyes: it quotes commands and what they printed.
+        """
         path = self.path("failed", generation)
         if message:
-            write_whole(path, (f"{message}\n".encode("utf-8", "surrogateescape"),))
+            write_whole(path, (f"{message}\n".encode("utf-8", "surrogateescape"),), 0o600)
         else:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)

@@ -31,20 +31,39 @@ SOURCES = (SOURCE_CONTROLLER, SOURCE_PATH, SOURCE_URL)
 SHARE_AUTO = "auto"
 SHARE_HARDLINK = "hardlink"
 SHARE_COPY = "copy"
+SHARES = (SHARE_AUTO, SHARE_HARDLINK, SHARE_COPY)
 
 #: What becomes of files in the way of a deployment that no bundle brought.
 UNEXPECTED_FAIL = "fail"
 UNEXPECTED_KEEP = "keep"
 #: As V(keep), and a reason by themselves to make the tree anew.
 UNEXPECTED_CLEAR = "clear"
+UNEXPECTED = (UNEXPECTED_FAIL, UNEXPECTED_KEEP, UNEXPECTED_CLEAR)
 
 MANIFEST_PIECE = "manifest"
 FILES_PIECE = "files"
 ARCHIVE_PIECE = "archive"
 
-
 #: Characters of a stream that name it on a host.
 STREAM_NAME = 16
+
+_STRINGS = {"type": "list", "elements": "str", "default": []}
+#: What modules take as one part of a stream.
+PART_OPTIONS: dict[str, t.Any] = {
+    "stream": {"type": "str", "required": True},
+    "path": {"type": "path", "required": True},
+    "offset": {"type": "int", "required": True},
+    "sha256": {"type": "str", "required": True},
+}
+#: What modules take as a registration.
+REGISTER_OPTIONS: dict[str, t.Any] = {
+    "conda_root": {"type": "path", "default": "/opt/conda"},
+    "users": _STRINGS,
+    "profile": {"type": "bool", "default": False},
+    "commands": _STRINGS,
+    "kernel": {"type": "bool", "default": False},
+    "frozen": {"type": "bool", "default": False},
+}
 
 
 def stream_of(pieces: t.Iterable[Piece]) -> str:

@@ -23,7 +23,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.files import p
 from ansible_collections.airgap.conda.plugins.module_utils._model.packages import CONDA, PIP
 
 _CONDA_RECORD = re.compile(r"conda-meta/(?P<name>[^/]+)-(?P<version>[^/-]+)-(?P<build>[^/-]+)\.json")
-_DIST_INFO = re.compile(r"(?P<site>(.+/)?)(?P<name>[^/]+?)-(?P<version>[^/-]+)\.(dist|egg)-info(?=/|$)")
+_DIST_INFO = re.compile(r"(?P<site>(.+/)?)(?P<name>[^/]+?)-(?P<version>[^/-]+)\.(dist|egg)-info(?=/|$)", re.DOTALL)
 #: Where files of many packages lie side by side, so that a directory says nothing of its files.
 _SHARED = re.compile(r"|bin|lib|include|share|etc|conda-meta|(.+/)?(site-packages|__pycache__|man|man\d|doc|jupyter)")
 #: What a program that installs calls itself, in INSTALLER.
@@ -60,6 +60,16 @@ def named_by(path: str) -> Claim | None:
     return None
 
 
+def is_record(path: str) -> bool:
+    """Whether the file at *path* says what a package brought."""
+    return bool(_CONDA_RECORD.fullmatch(path)) or path.endswith(".dist-info/RECORD")
+
+
+def claim_of(path: str, text: bytes) -> Claim | None:
+    """Return what the record *text* at *path* says, of conda or of a wheel."""
+    return conda_claim(path, text) if path.endswith(".json") else wheel_claim(posixpath.dirname(path), text, b"")
+
+
 def conda_claim(path: str, text: bytes) -> Claim | None:
     """Return what the conda-meta record *text* at *path* says; without paths when it is damaged."""
     named = named_by(path)
@@ -85,6 +95,19 @@ def wheel_claim(dist_info: str, record: bytes, installer: bytes) -> Claim | None
         paths = ()
     said = installer.decode("ascii", "replace").strip()
     return named._replace(paths=paths, installer=said if _INSTALLER.fullmatch(said) else "")
+
+
+def grouped(paths: t.Collection[str], claims: t.Iterable[Claim]) -> list[str]:
+    """Return *paths* in words: each package of *claims* with how many of them it brought, then what is of none."""
+    left, words = set(paths), []
+    for claim in sorted(claims, key=lambda each: each.record):
+        beside = {path for path in left if path == claim.record or path.startswith(f"{claim.record}/")}
+        brought = left.intersection(claim.paths) | beside
+        left -= brought
+        if brought:
+            files = "1 file" if len(brought) == 1 else f"{len(brought)} files"
+            words.append(f"{claim.name} {claim.version} of {claim.manager} ({files})")
+    return [*words, *sorted(left)]
 
 
 class Ownership:

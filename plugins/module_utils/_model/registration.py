@@ -13,6 +13,7 @@ import shlex
 import types
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
     Order,
     Registration,
@@ -23,6 +24,7 @@ FILE = "file"
 LINK = "link"
 LINE = "line"
 DIRECTORY = "directory"
+_KINDS = (FILE, LINK, LINE, DIRECTORY)
 
 _MADE = "Made by airgap.conda"
 #: Bytes of a name that every file system takes, less what is put behind it meanwhile.
@@ -74,11 +76,14 @@ def wanted_marks(
     return [
         *_conda(order, scope),
         *_users(order, scope),
-        *_profile(order, variables),
-        *_commands(order, scope),
-        *_kernel(order, scope, variables),
+        *named_marks(order, scope, variables),
         *_frozen(order, python_libraries),
     ]
+
+
+def named_marks(order: Order, scope: Scope, variables: Variables = _NONE) -> list[Mark]:
+    """Return those whose paths are made of names alone, so that an environment elsewhere may want them otherwise."""
+    return [*_profile(order, variables), *_commands(order, scope), *_kernel(order, scope, variables)]
 
 
 def _conda(order: Order, scope: Scope) -> t.Iterator[Mark]:
@@ -178,7 +183,15 @@ def render_record(record: Record) -> bytes:
     return (json.dumps(fields, indent=1) + "\n").encode("ascii")
 
 
-def parse_record(text: bytes) -> Record:
-    """Return what M(render_record) wrote."""
-    fields = json.loads(text)
-    return Record(parse_registration(fields["register"]), tuple(Mark(*mark) for mark in fields["marks"]))
+def parse_record(text: bytes, where: str) -> Record:
+    """Return what M(render_record) wrote to *where*; raise C(BundleError) when it is damaged."""
+    try:
+        fields = json.loads(text)
+        marks = tuple(Mark(*mark) for mark in fields["marks"])
+        if any(mark.kind not in _KINDS or not all(isinstance(part, str) for part in mark) for mark in marks):
+            raise ValueError("a mark of no kind")
+        return Record(parse_registration(fields["register"]), marks)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise BundleError(
+            f"{where}: the record of registration is damaged ({error}); remove it by hand and run again"
+        ) from None

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import time
 import typing as t
 from pathlib import Path
@@ -17,10 +15,9 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_director
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import parse_order
 from ansible_collections.airgap.conda.plugins.plugin_utils import _bundles
-from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle, Shelf, default_cache, exclusively
+from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle, Shelf
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import (
     TinyBundle,
-    child_environment,
     make_bundle,
     snapshot,
     tool_members,
@@ -52,6 +49,14 @@ def test_a_host_is_offered_what_it_needs_to_decide(tiny: TinyBundle, cache: str)
 def test_pieces_lie_where_they_are_said_to(tiny: TinyBundle, cache: str) -> None:
     for _kind, path, piece in bundle_of(tiny, cache).pieces():
         assert os.path.getsize(path) == piece.size
+
+
+def test_programs_are_known_once_the_file_list_was_read(tiny: TinyBundle, cache: str) -> None:
+    assert bundle_of(tiny, cache).programs() == {"tool"}
+    (tiny.path / "files.jsonl.gz").unlink()
+    assert bundle_of(tiny, cache).programs() == {"tool"}
+    with pytest.raises(BundleError, match="the file list cannot be read"):
+        bundle_of(tiny, cache + "-other").programs()
 
 
 # --- verified once --------------------------------------------------------------------------------------------------
@@ -122,36 +127,6 @@ def test_nothing_is_written_to_the_media(tiny: TinyBundle, cache: str) -> None:
     assert os.stat(cache).st_mode & 0o077 == 0
 
 
-HOLD = """
-import sys
-from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import exclusively
-with exclusively(sys.argv[1], "note") as file:
-    print("held", flush=True)
-    sys.stdin.read()
-    file.write("theirs")
-"""
-
-
-def test_one_process_at_a_time_has_a_file_of_the_cache(cache: str) -> None:
-    hold = [sys.executable, "-c", HOLD, cache]
-    environment = child_environment()
-    holder = subprocess.Popen(
-        hold,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert holder.stdout and holder.stdout.readline() == "held\n"
-    waiting = subprocess.Popen(hold, env=environment, stdin=subprocess.DEVNULL)
-    with pytest.raises(subprocess.TimeoutExpired):
-        waiting.wait(0.5)
-    holder.communicate()
-    assert waiting.wait(20) == 0
-    with exclusively(cache, "note") as file:
-        assert file.read() == "theirstheirs"
-
-
 # --- found ----------------------------------------------------------------------------------------------------------
 
 
@@ -178,10 +153,3 @@ def test_a_copy_that_was_cut_is_told_without_reading_it(
 def test_what_is_no_bundle_is_told(cache: str, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="is not a bundle"):
         Shelf(cache).bundle(str(tmp_path))
-
-
-def test_the_cache_is_where_caches_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert default_cache() == "~/.cache/airgap-conda"
-    monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache/me")
-    assert default_cache() == "/var/cache/me/airgap-conda"

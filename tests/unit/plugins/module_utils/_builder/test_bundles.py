@@ -159,6 +159,18 @@ def test_a_lost_or_damaged_memory_costs_only_time(target: Target, tmp_path: Path
         assert make(target) == first._replace(changed=False, manifest=read_manifest(first.directory)), text
 
 
+def test_what_is_not_there_is_told(target: Target, tmp_path: Path) -> None:
+    with pytest.raises(PackError, match="none is not there; name the prefix of an environment, or an archive of one"):
+        make(target._replace(source=str(tmp_path / "none")))
+    assert not os.path.exists(target.dist)
+
+
+def test_bundles_may_lie_where_names_are_no_text(target: Target, tmp_path: Path) -> None:
+    odd = target._replace(dist=str(tmp_path / "odd\udcff"))
+    bundled = make(odd)
+    assert make(odd) == bundled._replace(changed=False)
+
+
 @pytest.mark.parametrize("name", ["", "../x", "a b"])
 def test_a_name_that_is_no_word_is_refused(target: Target, name: str) -> None:
     with pytest.raises(PackError, match="cannot name an environment"):

@@ -10,6 +10,7 @@ import re
 import stat
 from pathlib import Path
 
+import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._builder.conda_meta import (
     corrected,
     history,
@@ -17,6 +18,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder.conda_meta i
     settle,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._builder.installed import installed_packages
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import PackError
 from ansible_collections.airgap.conda.plugins.module_utils._model.packages import Package
 
 # As py-rattler 0.28 writes it.
@@ -141,3 +143,11 @@ def test_settled_prefixes_do_not_tell_what_installed_them(tmp_path: Path) -> Non
         texts.append((prefix / "bin/beta").read_text())
         assert not (prefix / "conda-meta/created_at").exists()
     assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("text", [b"{", b"\xff", b"[" * 100_000])
+def test_a_damaged_record_is_named(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "conda-meta").mkdir()
+    (tmp_path / "conda-meta/a-1-0.json").write_bytes(text)
+    with pytest.raises(PackError, match=r"a-1-0\.json: the record of a package is damaged \(.*; install it again"):
+        read_records(str(tmp_path))

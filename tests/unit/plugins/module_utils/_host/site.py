@@ -111,3 +111,14 @@ class Site:
         assert not os.path.exists(self.store.staging)
         if self.store.exists:
             assert os.listdir(self.store.path("incoming", "")) == []
+
+
+def without_marks(tree: Fields) -> Fields:
+    """Return *tree* without what registration puts there, which comes after the switch."""
+    marks = ("conda-meta/frozen", "lib/python3.11/EXTERNALLY-MANAGED")
+    return {path: state for path, state in tree.items() if not path.startswith(marks)}
+
+
+def no_view(*_arguments: t.Any) -> bool:
+    """Stands for what a host without rights to mount says; see test_view."""
+    return False

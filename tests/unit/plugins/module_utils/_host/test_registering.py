@@ -18,7 +18,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.registering imp
     scope_of,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
-from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError, DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Health, Order, Registration
 from ansible_collections.airgap.conda.plugins.module_utils._model.registration import (
     DIRECTORY,
@@ -27,6 +27,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.registration i
     LINK,
     Mark,
     Scope,
+    named_marks,
 )
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
@@ -173,20 +174,29 @@ def test_a_line_is_written_as_its_user(registrar: Registrar, tmp_path: Path, mon
     registrar.apply([line])
     assert {path.owner() for path in home.rglob("*")} == {"nobody"}
     assert os.geteuid() == 0 == os.getegid()
+    Path(line.path).chmod(0o600)
     registrar.take(line)
     assert Path(line.path).read_text() == ""
+    assert stat.S_IMODE(os.stat(line.path).st_mode) == 0o600
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root acts as others")
+@pytest.mark.parametrize("mode", [0o755, 0o770])
 def test_nothing_in_a_home_directory_sends_root_elsewhere(
-    registrar: Registrar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    registrar: Registrar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
 ) -> None:
     home = home_of_nobody(tmp_path, monkeypatch)
-    (tmp_path / "secret").mkdir(mode=0o755)
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret").chmod(mode)
     (home / ".conda").symlink_to("../secret")
-    with pytest.raises(PermissionError):
-        registrar.apply([Mark(LINE, "home/.conda/environments.txt", "/envs/ml", "nobody")])
-    assert os.geteuid() == 0 == os.getegid()
+    groups = os.getgroups()
+    os.setgroups([0])
+    try:
+        with pytest.raises(PermissionError):
+            registrar.apply([Mark(LINE, "home/.conda/environments.txt", "/envs/ml", "nobody")])
+        assert (os.geteuid(), os.getegid(), os.getgroups()) == (0, 0, [0])
+    finally:
+        os.setgroups(groups)
     assert os.listdir(tmp_path / "secret") == []
 
 
@@ -215,6 +225,53 @@ def test_a_mark_that_another_environment_needs_stays(registrar: Registrar, marks
     assert not any(map(is_there, marks))
 
 
+def test_marks_stay_where_it_cannot_be_told_who_needs_them(
+    registrar: Registrar, marks: list[Mark], store: Store
+) -> None:
+    other = Store(store.envs_dir, "other")
+    other.create()
+    registrar.apply(marks)
+    Path(other.registration).write_text("{")
+    registrar.apply([])
+    assert [is_there(mark) for mark in marks] == [True, True, True]
+
+
+def test_a_kernel_or_profile_of_another_environment_is_not_replaced(tmp_path: Path) -> None:
+    scope = Scope(False, str(tmp_path), {})
+    mine, other = order("/envs", kernel=True), order("/others", kernel=True)
+    marks = named_marks(other, scope)
+    assert findings(mine, scope) == []
+    for mark in marks:
+        path = Path(mark.path)
+        path.mkdir(parents=True) if mark.kind == DIRECTORY else path.write_text(mark.text)
+    assert findings(other, scope) == []
+    assert findings(mine, scope) == [
+        f"{marks[-1].path} exists and is not of /envs/ml; move it away or give one of the two another name"
+    ]
+    # What somebody changed of our own is put right.
+    assert findings(mine, scope, named_marks(mine, scope)) == []
+
+
+# --- damage ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"register": {}, "marks": [["file"]]}',
+        '{"register": {}, "marks": [["socket", "a", "b", ""]]}',
+    ],
+)
+def test_a_damaged_record_is_told(registrar: Registrar, store: Store, text: str) -> None:
+    Path(store.registration).write_text(text)
+    with pytest.raises(BundleError, match=r"registration\.json: the record of registration is damaged \(.*remove it"):
+        registrar.recorded()
+
+
 # --- who registers --------------------------------------------------------------------------------------------------
 
 
@@ -231,6 +288,11 @@ def test_the_scope_is_that_of_who_deploys() -> None:
 def test_a_user_without_account_is_told() -> None:
     with pytest.raises(DeployError, match="env_deploy_register_users names no-such-user, who has no account"):
         scope_of(order(users=("no-such-user",)))
+
+
+def test_a_uid_without_account_is_told() -> None:
+    with pytest.raises(DeployError, match="uid 54321 has no account on this host"):
+        scope_of(order(), 54321)
 
 
 def test_a_plain_user_registers_for_no_one_else(tmp_path: Path) -> None:

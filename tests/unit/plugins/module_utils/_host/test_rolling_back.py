@@ -13,10 +13,10 @@ import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._host import activating, digesting, switching
 from ansible_collections.airgap.conda.plugins.module_utils._host.inspecting import inspect
 from ansible_collections.airgap.conda.plugins.module_utils._host.recording import recorded_switches
-from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError, DeployError
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.conftest import ME
-from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.site import Fields, Site
-from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.test_host import killed, without_marks
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.killing import killed
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.site import Fields, Site, without_marks
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import TinyBundle, snapshot
 
 REGISTER = {"commands": ["tool"], "users": [ME], "frozen": True}
@@ -84,6 +84,15 @@ def test_check_mode_tells_and_does_nothing(site: Site, one: TinyBundle, two: Tin
         package.name for package in one.manifest.packages
     ]
     assert snapshot(site.top) == before
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"timeout": "long"}'])
+def test_a_damaged_record_of_health_is_told(site: Site, one: TinyBundle, two: TinyBundle, text: str) -> None:
+    site.present(one)
+    site.present(two)
+    Path(site.store.path("health", name(1, one))).write_text(text)
+    with pytest.raises(BundleError, match=r"the record of health checks is damaged \(.*remove it by hand"):
+        site.back()
 
 
 def test_no_file_is_read_while_stats_agree(

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 import zstandard
 from ansible_collections.airgap.conda.plugins.module_utils._host import decoding
+from ansible_collections.airgap.conda.plugins.module_utils._host.digesting import digested, read
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
-from ansible_collections.airgap.conda.plugins.module_utils._host.staging import Staging, digest_of
+from ansible_collections.airgap.conda.plugins.module_utils._host.staging import Staging
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError, RelocationError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import BINARY, EPOCH, Entry
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Item
@@ -118,7 +119,7 @@ def test_the_receipt_says_what_is_there(bundle: TinyBundle, root: Path) -> None:
         status = os.lstat(full)
         assert (item.mode, item.uid, item.gid, item.derived) == (stat.S_IMODE(status.st_mode), *ME, False)
         if item.type == "file":
-            assert (item.sha256, item.size) == digest_of(str(full))
+            assert (item.sha256, item.size) == digested(read(str(full)))
         assert item.target == (os.readlink(full) if item.type == "link" else "")
     assert items["lib/own"] == Item("lib/own", "link", "", 0, 0o777, *ME, f"{PREFIX}/bin", False)
 

@@ -159,7 +159,7 @@ def test_marks_are_kept_as_they_are() -> None:
     marks = wanted_marks(ordered, SYSTEM, ("lib/python3.11",))
     assert [mark.kind for mark in marks] == [FILE, LINE, FILE, LINK, DIRECTORY, FILE, FILE, FILE]
     record = Record(ordered.register, tuple(marks))
-    assert parse_record(render_record(record)) == record
+    assert parse_record(render_record(record), "here") == record
 
 
 # --- the snippet for login shells -----------------------------------------------------------------------------------

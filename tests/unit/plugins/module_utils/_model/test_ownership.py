@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.airgap.conda.plugins.module_utils._model.belongings import grouped, is_record, parse_record
+from ansible_collections.airgap.conda.plugins.module_utils._model.ownership import claim_of, grouped, is_record
 
 CONDA = "conda-meta/my-tool-1.0-py311_0.json"
 WHEEL = "lib/python3.11/site-packages/six-1.16.0.dist-info/RECORD"
@@ -33,31 +33,33 @@ def test_what_says_which_files_a_package_brought(path: str, record: bool) -> Non
 @pytest.mark.parametrize(
     ("path", "text", "files"),
     [
-        (CONDA, json.dumps({"files": ["bin/tool"]}).encode(), {CONDA, "bin/tool"}),
-        (CONDA, b"{}", {CONDA}),
-        (CONDA, b"[]", {CONDA}),
-        (CONDA, b"no json", {CONDA}),
+        (CONDA, json.dumps({"files": ["bin/tool"]}).encode(), {"bin/tool"}),
+        (CONDA, b"{}", set()),
+        (CONDA, b"[]", set()),
+        (CONDA, b"no json", set()),
         (
             WHEEL,
             b'six.py,sha256=x,1\n../../../bin/six,,\n"odd,name.py",,\n\n/abs/x,,\n',
             {
-                WHEEL,
                 "lib/python3.11/site-packages/six.py",
                 "bin/six",
                 "lib/python3.11/site-packages/odd,name.py",
                 "/abs/x",
             },
         ),
-        (WHEEL, b"caf\xe9.py,,\n", {WHEEL, "lib/python3.11/site-packages/caf\udce9.py"}),
-        (WHEEL, b"", {WHEEL}),
+        (WHEEL, b"caf\xe9.py,,\n", {"lib/python3.11/site-packages/caf\udce9.py"}),
+        (WHEEL, b"", set()),
     ],
 )
 def test_the_files_that_a_record_lists(path: str, text: bytes, files: set[str]) -> None:
-    assert parse_record(path, text) == files
+    claim = claim_of(path, text)
+    assert claim and set(claim.paths) == files
 
 
 def test_files_are_told_by_package_and_then_one_by_one() -> None:
-    records = {WHEEL: {WHEEL, "bin/six", "lib/gone"}, CONDA: {CONDA, "bin/tool", "bin/six"}, "odd": {"elsewhere"}}
+    six, tool = claim_of(WHEEL, b"../../../bin/six,,\n"), claim_of(CONDA, b'{"files": ["bin/tool", "bin/six"]}')
+    assert six and tool
+    records = [six, tool]
     paths = [WHEEL, "bin/six", CONDA, "bin/tool", "z", "a"]
     assert grouped(paths, records) == ["my-tool 1.0 of conda (3 files)", "six 1.16.0 of pip (1 file)", "a", "z"]
     assert grouped([], records) == []
