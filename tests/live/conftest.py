@@ -45,6 +45,18 @@ def tools() -> Path:
 
 
 @pytest.fixture(scope="session")
+def light() -> Path:
+    """The bundle of an environment of Python and one package."""
+    return bundles.ensure(bundles.LIGHT)
+
+
+@pytest.fixture(scope="session")
+def light_earlier() -> Path:
+    """The bundle of the same environment, that package older."""
+    return bundles.ensure(bundles.LIGHT_EARLIER)
+
+
+@pytest.fixture(scope="session")
 def small() -> Path:
     """The bundle of an environment that is quick to deploy: it has no Python."""
     return bundles.ensure(bundles.SMALL)

@@ -321,34 +321,27 @@ def test_a_run_that_is_at_work_cannot_be_looked_at(fleet: Fleet, tools_everywher
 # --- what is no drift ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def upgrade(earlier: Path, example: Path) -> tuple[Path, Path]:
-    return earlier, example
-
-
 def test_a_deployment_that_is_used_and_replaced_stays_clean(
-    fleet: Fleet, controller: Controller, looker: Looker, upgrade: tuple[Path, Path]
+    fleet: Fleet, controller: Controller, looker: Looker, light_earlier: Path, light: Path
 ) -> None:
     """With bytecode on one host, without it on the others."""
     bytecode = {"env_deploy_bytecode": f"{{{{ inventory_hostname == '{fleet.hosts[1].name}' }}}}"}
-    imports = (
-        "/opt/conda/envs/my_env/bin/python -c 'import pandas, numpy, requests, json.tool, email.mime.text, sqlite3'"
-    )
-    for bundle in upgrade:
+    imports = "/opt/conda/envs/light/bin/python -c 'import attr, json.tool, email.mime.text, sqlite3'"
+    for bundle in (light_earlier, light):
         done = controller.run("rollout", "-e", f"env_deploy_bundle={bundle}", "-e", json.dumps(bytecode))
         assert done.rc == 0, done.output
-        assert_clean(look_at(host, "quick", False, "my_env") for host in fleet.hosts)
+        assert_clean(look_at(host, "quick", False, "light") for host in fleet.hosts)
         for host in fleet.hosts:
             for _day in range(2):
                 host.run(imports, user="plain")
                 host.run(imports)
-            host.run("/opt/conda/envs/my_env/bin/pip check && /opt/conda/envs/my_env/bin/pip list")
-        assert_clean(look_at(host, "full", False, "my_env") for host in fleet.hosts)
+            host.run("/opt/conda/envs/light/bin/pip check && /opt/conda/envs/light/bin/pip list")
+        assert_clean(look_at(host, "full", False, "light") for host in fleet.hosts)
         assert_clean(looker.rows({"bundle": str(bundle), "register": {}}).values())
-    back = controller.run("rollback", "-e", "env_rollback_name=my_env")
+    back = controller.run("rollback", "-e", "env_rollback_name=light")
     assert back.rc == 0 and back.changed == 3, back.output
-    assert_clean(looker.rows({"bundle": str(upgrade[0]), "register": {}}).values())
-    assert_clean(look_at(host, "full", True, "my_env") for host in fleet.hosts)
+    assert_clean(looker.rows({"bundle": str(light_earlier), "register": {}}).values())
+    assert_clean(look_at(host, "full", True, "light") for host in fleet.hosts)
     for host in fleet.hosts:
         host.run(f"rm -rf {TRACES}")
 

@@ -13,8 +13,8 @@ import pytest
 from world.controller import Controller, broken_promises
 from world.fleet import Fleet, Host
 
-PREFIX = "/opt/conda/envs/my_env"
-STORE = "/opt/conda/envs/.airgap/my_env"
+PREFIX = "/opt/conda/envs/light"
+STORE = "/opt/conda/envs/.airgap/light"
 PYTHON = f"{PREFIX}/bin/python"
 SITE = "lib/python3.11/site-packages"
 WITH_BYTECODE = ("-e", "env_deploy_bytecode=true")
@@ -52,13 +52,13 @@ def own(host: Host, tree: str) -> int:
 
 
 def test_an_upgrade_writes_what_changed_and_shares_the_rest(
-    fleet: Fleet, controller: Controller, earlier: Path, example: Path
+    fleet: Fleet, controller: Controller, light_earlier: Path, light: Path
 ) -> None:
-    assert controller.rollout(earlier, *WITH_BYTECODE).changed == 3
+    assert controller.rollout(light_earlier, *WITH_BYTECODE).changed == 3
     python = f"{PREFIX}/bin/python3.11"
     compiled = f"{PREFIX}/lib/python3.11/__pycache__/argparse.cpython-311.pyc"
     before = {host.name: (used(host), inode(host, python), inode(host, compiled)) for host in fleet.hosts}
-    upgraded = controller.rollout(example, *WITH_BYTECODE)
+    upgraded = controller.rollout(light, *WITH_BYTECODE)
     assert upgraded.rc == 0 and upgraded.changed == 3, upgraded.output
     for host in fleet.hosts:
         was_used, *inodes = before[host.name]
@@ -67,32 +67,32 @@ def test_an_upgrade_writes_what_changed_and_shares_the_rest(
         grown = used(host) - was_used
         assert grown < 1.2 * own(host, PREFIX) + 4_000_000 < was_used / 2
         assert broken_promises(host, PREFIX) == {}
-        assert host.run(f"{PYTHON} -c 'import pandas; print(pandas.__version__)'").stdout.strip() == "1.5.3"
+        assert host.run(f"{PYTHON} -c 'import attr; print(attr.__version__)'").stdout.strip() == "23.1.0"
     # Reading all finds the same as reading nothing.
-    again = controller.rollout(example, *WITH_BYTECODE, *variables(verify="full"))
+    again = controller.rollout(light, *WITH_BYTECODE, *variables(verify="full"))
     assert again.rc == 0 and again.changed == 0, again.output
 
     # Back by rolling the older bundle out: it is here, so nothing is sent or unpacked.
-    back = controller.rollout(earlier, *WITH_BYTECODE, "-v")
+    back = controller.rollout(light_earlier, *WITH_BYTECODE, "-v")
     assert back.rc == 0 and back.changed == 3 and "staging" not in back.output, back.output
     for host in fleet.hosts:
         assert generations(host)[0].startswith("0002-")
         assert broken_promises(host, PREFIX) == {}
-        host.run(f"{PYTHON} -c 'import pandas; assert pandas.__version__ == \"1.5.2\"'")
+        host.run(f"{PYTHON} -c 'import attr; assert attr.__version__ == \"22.2.0\"'")
 
 
 def test_a_failed_generation_stays_to_be_inspected_and_is_tried_again(
-    fleet: Fleet, controller: Controller, earlier: Path, example: Path
+    fleet: Fleet, controller: Controller, light_earlier: Path, light: Path
 ) -> None:
-    controller.rollout(earlier)
-    bad = controller.rollout(example, *variables(health={"commands": ["echo no luck; exit 3"]}))
+    controller.rollout(light_earlier)
+    bad = controller.rollout(light, *variables(health={"commands": ["echo no luck; exit 3"]}))
     assert bad.rc != 0 and "kept for inspection at" in bad.output, bad.output
     for host in fleet.hosts:
         (failed,) = generations(host)
         assert failed.startswith("0002-")
         assert "no luck" in host.run(f"cat {STORE}/failed/{failed}").stdout
-        host.run(f"{PYTHON} -c 'import pandas; assert pandas.__version__ == \"1.5.2\"'")
-    good = controller.rollout(example, *variables(health={"imports": ["pandas"]}), "-v")
+        host.run(f"{PYTHON} -c 'import attr; assert attr.__version__ == \"22.2.0\"'")
+    good = controller.rollout(light, *variables(health={"imports": ["attr"]}), "-v")
     assert good.rc == 0 and good.changed == 3 and "staging" not in good.output, good.output
     for host in fleet.hosts:
         assert generations(host)[0].startswith("0001-")
@@ -101,9 +101,9 @@ def test_a_failed_generation_stays_to_be_inspected_and_is_tried_again(
 
 
 def test_what_users_put_there_refuses_an_upgrade_or_is_kept_aside_and_can_be_put_back(
-    fleet: Fleet, controller: Controller, earlier: Path, example: Path
+    fleet: Fleet, controller: Controller, light_earlier: Path, light: Path
 ) -> None:
-    controller.rollout(earlier)
+    controller.rollout(light_earlier)
     host = fleet.host("host2")
     # As pip would, without an index.
     host.run(
@@ -111,10 +111,10 @@ def test_what_users_put_there_refuses_an_upgrade_or_is_kept_aside_and_can_be_put
         f" && printf 'mine.py,,\\nmine-1.0.dist-info/RECORD,,\\n' > {PREFIX}/{SITE}/mine-1.0.dist-info/RECORD"
         f" && mkdir -m 700 {PREFIX}/data && echo run > {PREFIX}/data/run && chown -R plain: {PREFIX}/data"
     )
-    refused = controller.rollout(example)
+    refused = controller.rollout(light)
     assert refused.rc != 0 and "mine 1.0 of pip (2 files), data/run;" in refused.output, refused.output
-    assert host.run(f"{PYTHON} -c 'import mine, pandas; print(pandas.__version__)'").stdout.strip() == "1.5.2"
-    kept = controller.rollout(example, *variables(on_unexpected="keep"))
+    assert host.run(f"{PYTHON} -c 'import mine, attr; print(attr.__version__)'").stdout.strip() == "22.2.0"
+    kept = controller.rollout(light, *variables(on_unexpected="keep"))
     assert kept.rc == 0, kept.output
     (generation,) = host.run(f"ls {STORE}/quarantine").stdout.split()
     assert host.run(f"{PYTHON} -c 'import mine'", check=False).returncode != 0
@@ -128,11 +128,11 @@ def test_what_users_put_there_refuses_an_upgrade_or_is_kept_aside_and_can_be_put
         "plain",
         "644",
     ]
-    removed = controller.run("remove", "-e", "env_deploy_name=my_env", *variables(on_unexpected="keep"))
+    removed = controller.run("remove", "-e", "env_deploy_name=light", *variables(on_unexpected="keep"))
     assert removed.rc == 0 and removed.changed == 3, removed.output
     assert host.run("ls -A /opt/conda/envs").stdout.split() == [".airgap"]
     assert len(host.run(f"find {STORE} -name run").stdout.split()) == 2
-    again = controller.run("remove", "-e", "env_deploy_name=my_env")
+    again = controller.run("remove", "-e", "env_deploy_name=light")
     assert again.rc == 0 and again.changed == 0, again.output
 
 
@@ -163,17 +163,17 @@ def test_an_environment_that_is_there_already_becomes_generation_zero(
 
 
 def test_a_generation_goes_when_no_process_uses_it(
-    fleet: Fleet, controller: Controller, earlier: Path, example: Path
+    fleet: Fleet, controller: Controller, light_earlier: Path, light: Path
 ) -> None:
-    controller.rollout(earlier)
+    controller.rollout(light_earlier)
     host = fleet.host("host1")
     pid = host.run(f"{PYTHON} -c 'import time; time.sleep(600)' >/dev/null 2>&1 & echo $!").stdout.strip()
     one = variables(keep=1)
-    assert controller.rollout(example, *one).rc == 0
+    assert controller.rollout(light, *one).rc == 0
     assert [len(generations(each)) for each in fleet.hosts] == [1, 0, 0]
-    assert controller.rollout(example, *one).changed == 0
+    assert controller.rollout(light, *one).changed == 0
     host.run(f"kill {pid}")
-    last = controller.rollout(example, *one)
+    last = controller.rollout(light, *one)
     assert last.rc == 0 and last.changed == 1, last.output
     assert generations(host) == []
     assert broken_promises(host, PREFIX) == {}

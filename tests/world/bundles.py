@@ -52,6 +52,18 @@ variables:
   TOOLS_SAY: "it's $HOME"
 """
 
+#: Two of the same name with Python, of which one package differs.
+LIGHT = """\
+name: light
+channels: [conda-forge]
+dependencies:
+  - python=3.11
+  - pip
+  - pip:
+      - attrs==23.1.0
+"""
+LIGHT_EARLIER = LIGHT.replace("23.1.0", "22.2.0")
+
 #: Two of the same name that are quick to deploy: no Python is in them.
 SMALL = """\
 name: small

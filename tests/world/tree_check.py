@@ -21,6 +21,8 @@ from typing import Any, Iterator
 PLACEHOLDER = re.compile(
     rb"/[!-~]{0,254}_placehold(er)?(_[a-z]*)*(?=/)|airgap_conda_prefix_placeholder|/airgap-conda/build/"
 )
+#: What is in all of these, and quick to look for.
+MARKS = (b"_placehold", b"/airgap-conda/build/")
 
 
 def sha256(path: str) -> Any:
@@ -44,8 +46,9 @@ def placeholders(prefix: str) -> Iterator[str]:
     for path in files(prefix):
         if os.path.dirname(path) != os.path.join(prefix, "conda-meta"):
             with open(path, "rb") as file:
-                if PLACEHOLDER.search(file.read()):
-                    yield path
+                data = file.read()
+            if any(mark in data for mark in MARKS) and PLACEHOLDER.search(data):
+                yield path
 
 
 def untrue_conda_meta(prefix: str) -> Iterator[str]:
