@@ -107,6 +107,12 @@ def content_id_of(files: bytes) -> str:
     return hashlib.sha256(files).hexdigest()
 
 
+def pack_files(files: bytes) -> bytes:
+    """Return *files* as gzip, equal for equal bytes and zlib."""
+    compressor = zlib.compressobj(6, wbits=31)
+    return compressor.compress(files) + compressor.flush()
+
+
 def unpack_files(packed: bytes) -> bytes:
     """Return the file list in *packed*; C(BundleError) where it is damaged or larger than any environment's."""
     decompressor = zlib.decompressobj(wbits=31)

@@ -16,6 +16,8 @@ import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._builder.deltas import read_side, write_part
 from ansible_collections.airgap.conda.plugins.module_utils._host import acting, deployment
 from ansible_collections.airgap.conda.plugins.module_utils._model.delta import lacking
+from ansible_collections.airgap.conda.plugins.module_utils._model.files import pack_files, unpack_files
+from ansible_collections.airgap.conda.plugins.module_utils._model.list_delta import list_delta
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import STREAM_NAME
 from ansible_collections.airgap.conda.plugins.module_utils._model.registration import Scope
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.site import Fields, Site
@@ -81,11 +83,13 @@ def offered(site: Site, older: TinyBundle, newer: TinyBundle, tmp_path: Path, **
     path = tmp_path / "delta"
     encoding = write_part(after, wanted, str(path))
     offer = newer.offer
+    lists = [unpack_files((each.path / "files.jsonl.gz").read_bytes()) for each in (older, newer)]
+    files = list_delta(*lists)
+    offer["pieces"]["files"] = {"file": "delta.gz", "size": len(files), "sha256": hashlib.sha256(files).hexdigest()}
     offer["pieces"]["archive"] = encoding.piece._asdict()
     offer.update(derived=True, base=older.manifest.content_id)
     order = {**site.order(newer, **fields), "offers": {newer.manifest.needs.platform: offer}}
-    pieces = [newer.path / "manifest.json", newer.path / "files.jsonl.gz", path]
-    return Part(order, b"".join(piece.read_bytes() for piece in pieces))
+    return Part(order, b"".join(((newer.path / "manifest.json").read_bytes(), files, path.read_bytes())))
 
 
 def send(site: Site, part: Part) -> list[Fields]:
@@ -149,6 +153,22 @@ def test_a_base_that_is_lost_unseen_asks_for_the_whole(
     assert "1.0" in site.output()
     site.present(newer, verify="receipt")
     assert "2.0" in site.output()
+    site.assert_settled(site.order(newer))
+
+
+@pytest.mark.parametrize("text", [b"", b"no gzip", pack_files(b"another list\n")])
+def test_a_list_that_is_lost_or_damaged_asks_for_the_whole(
+    site: Site, older: TinyBundle, newer: TinyBundle, tmp_path: Path, text: bytes
+) -> None:
+    site.present(older)
+    part = offered(site, older, newer, tmp_path)
+    (awaited,) = site.run(part.order)["awaited"]
+    assert awaited["base"] == older.manifest.content_id
+    (name,) = os.listdir(site.store.path("files", ""))
+    Path(site.store.path("files", name)).write_bytes(text)
+    (awaited,) = site.run(part.order, parts=[site.part(part.stream, awaited, len(part.stream))])["awaited"]
+    assert awaited["base"] == "" and "1.0" in site.output()
+    site.present(newer)
     site.assert_settled(site.order(newer))
 
 
