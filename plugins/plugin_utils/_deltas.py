@@ -28,6 +28,16 @@ from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundl
 from ansible_collections.airgap.conda.plugins.plugin_utils._cache import exclusively, note_down, used
 
 
+def suit(bundle: Bundle, base: str, decoders: t.Sequence[str]) -> None:
+    """Have *bundle* offer what a host lacks that has the content *base* and decodes these, the best of them first."""
+    bundle.verify()
+    remember(bundle)
+    if bundle.base != base:
+        bundle.build_on(base, decoders[0])
+    if bundle.codec not in decoders:
+        bundle.encode(decoders[0])
+
+
 def delta_for(bundle: Bundle, base: str, codec: str) -> tuple[Encoding, str] | None:
     """Return the archive of what a host with the content *base* lacks of *bundle*, and its path in the cache.
 
