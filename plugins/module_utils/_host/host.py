@@ -11,7 +11,7 @@ import collections
 import contextlib
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._host.acting import act
+from ansible_collections.airgap.conda.plugins.module_utils._host.acting import act, keep_index
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import decoders
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import host_facts
@@ -55,7 +55,9 @@ def reconcile(
     rows.update({each: _row(each, view, packages_of(each, view)) for each, view in before.items()})
     done = {each: act(each, view) for each, view in before.items()}
     for deployment, found in zip(working, recovered):
-        rows[deployment].update(_now(look(deployment)), recovered=found)
+        after = look(deployment)
+        keep_index(deployment, after)
+        rows[deployment].update(_now(after), recovered=found)
     awaited = [each.awaited(base_of(each, before[each])) for each, finished in done.items() if not finished]
     return _result(rows.values(), awaited)
 

@@ -45,6 +45,9 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.plan import Wa
 from ansible_collections.airgap.conda.plugins.module_utils._model.preflight import check_room, shortage
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header
 
+#: Level of compression of what stays here.
+_FAST = 1
+
 
 def make_generation(deployment: Deployment, offer: Offer, want: Want, incoming: Payload) -> Header:
     """Make the tree of *want* in staging, of what is here already and what has arrived, and record it."""
@@ -87,7 +90,7 @@ def _make(deployment: Deployment, offer: Offer, staging: Staging, incoming: Payl
         deployment.progress.say("compiling bytecode")
         compile_bytecode(staging, store.staging, order.prefix, settled)
     staging.note_packages(Ownership(claims_of(store.staging)))
-    store.write_receipt(header, staging.items.values(), incoming.piece(MANIFEST_PIECE), pack_files(files))
+    store.write_receipt(header, staging.items.values(), incoming.piece(MANIFEST_PIECE), pack_files(files, _FAST))
     store.write_index(header.generation, stat_index(store.staging))
     return header
 
