@@ -31,6 +31,7 @@ from bench import processes
 PREFIX = "/opt/conda/envs/my_env"
 
 _NAIVE = Path(__file__).with_name("naive.yml")
+_RSYNC = Path(__file__).with_name("rsync.yml")
 #: Seconds that sshd gets to end the sessions of a run.
 _PATIENCE = 10
 #: A host's own: init and sshd.
@@ -120,13 +121,10 @@ class Site:
         return self._each("mkdir -p /srv/bare && tar -C /srv/bare -xz", archive)
 
     def rsync(self, tree: Path) -> Timed:
-        """Make /srv/rsync on all hosts like *tree*, at once."""
-        commands = []
-        for host in self._fleet.hosts:
-            through = shlex.join(["ssh", *self._options()])
-            target = f"root@{host.address}:/srv/rsync/"
-            commands.append(["rsync", "-a", "--delete", "--mkpath", "-e", through, f"{tree}/", target])
-        return self._at_once(commands)
+        """Make /srv/rsync on all hosts like *tree*, with rsync as Ansible runs it."""
+        addresses = {host.name: host.address for host in self._fleet.hosts}
+        variables = {"tree": str(tree), "addresses": addresses, "through": shlex.join(["ssh", *self._options()])}
+        return self._run("ansible-playbook", str(_RSYNC), "-e", json.dumps(variables))
 
     def tree(self, into: Path) -> Path:
         """A copy of what is live on the first host, relocated as it is."""

@@ -133,7 +133,7 @@ class Deployment:
             "stream": offer.stream,
             "offset": received,
             "decoders": found,
-            "base": "" if self.lost_base else base,
+            "base": "" if self.lost_base and base == offer.base else base,
             "held": held(self.store),
         }
 

@@ -20,7 +20,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.payload import 
 from ansible_collections.airgap.conda.plugins.module_utils._host.recording import now
 from ansible_collections.airgap.conda.plugins.module_utils._host.sharing import Base, Sharing, find_base
 from ansible_collections.airgap.conda.plugins.module_utils._host.staging import Staging
-from ansible_collections.airgap.conda.plugins.module_utils._host.store import remove_tree
+from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store, remove_tree
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
 from ansible_collections.airgap.conda.plugins.module_utils._model.delta import lacking
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BaseLostError, DeployError
@@ -29,9 +29,11 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
     GENERATION_MARKER,
     Entry,
     content_id_of,
+    pack_files,
     parse_files,
     unpack_files,
 )
+from ansible_collections.airgap.conda.plugins.module_utils._model.list_delta import patched_list
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
     ARCHIVE_PIECE,
     FILES_PIECE,
@@ -42,6 +44,9 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.ownership impo
 from ansible_collections.airgap.conda.plugins.module_utils._model.plan import Want
 from ansible_collections.airgap.conda.plugins.module_utils._model.preflight import check_room, shortage
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header
+
+#: Level of compression of what stays here.
+_FAST = 1
 
 
 def make_generation(deployment: Deployment, offer: Offer, want: Want, incoming: Payload) -> Header:
@@ -62,8 +67,8 @@ def make_generation(deployment: Deployment, offer: Offer, want: Want, incoming: 
 
 def _make(deployment: Deployment, offer: Offer, staging: Staging, incoming: Payload) -> Header:
     order, store = deployment.order, deployment.store
-    packed = incoming.piece(FILES_PIECE)
-    entries = parse_files(_file_list(packed, offer.content_id))
+    files = _file_list(store, offer, incoming.piece(FILES_PIECE))
+    entries = parse_files(files)
     if not entries:
         raise DeployError("the bundle holds no file at all; it is refused")
     check_room(entries, offer.needs)
@@ -85,7 +90,7 @@ def _make(deployment: Deployment, offer: Offer, staging: Staging, incoming: Payl
         deployment.progress.say("compiling bytecode")
         compile_bytecode(staging, store.staging, order.prefix, settled)
     staging.note_packages(Ownership(claims_of(store.staging)))
-    store.write_receipt(header, staging.items.values(), incoming.piece(MANIFEST_PIECE), packed)
+    store.write_receipt(header, staging.items.values(), incoming.piece(MANIFEST_PIECE), pack_files(files, _FAST))
     store.write_index(header.generation, stat_index(store.staging))
     return header
 
@@ -131,8 +136,15 @@ def _mode_of(prefix: str) -> int:
     return stat.S_IMODE(os.lstat(prefix).st_mode) if os.path.isdir(prefix) else 0o755
 
 
-def _file_list(packed: bytes, content_id: str) -> bytes:
-    files = unpack_files(packed)
-    if content_id_of(files) != content_id:
-        raise DeployError("the file list is not that of the content id; the bundle is damaged, copy it again")
+def _file_list(store: Store, offer: Offer, piece: bytes) -> bytes:
+    """Return the file list of *offer*: of *piece* alone, or of it and the list that the offer builds on."""
+    if not offer.base:
+        files = unpack_files(piece)
+        if content_id_of(files) != offer.content_id:
+            raise DeployError("the file list is not that of the content id; the bundle is damaged, copy it again")
+        return files
+    older = store.list_of(offer.base)
+    files = patched_list(older, piece) if older else b""
+    if content_id_of(files) != offer.content_id:
+        raise BaseLostError(f"the file list of {offer.base[:12]} is not here any more; the whole archive is sent")
     return files
