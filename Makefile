@@ -104,7 +104,7 @@ molecule: venv  ## Molecule's scenarios on real hosts; one with SCENARIO=upgrade
 bench: venv  ## figures beside the naive playbook, rsync and tar alone, on a fast network and on 50 Mbit/s
 	$(BIN)/python -m bench
 
-bench-fleet: venv  ## what one more host costs, with 8 to 64 of them; needs 17 GB of free memory, says so where less is
+bench-fleet: venv  ## what one more host costs, with 8 to 64 of them; 17 GB of free memory, or 8 for a smaller environment
 	$(BIN)/python -m bench --only fleet --hosts 64
 
 clean:  ## what was made here; the cache of the tests stays in ~/.cache

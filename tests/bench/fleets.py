@@ -38,8 +38,7 @@ class Sample(NamedTuple):
 
 def measure(scene: Scene) -> list[Figure]:
     """Measure with fresh hosts for each number of them; on all of them second runs, too."""
-    bundle = bundles.ensure(bundles.EXAMPLE)
-    _check_memory(bundle, scene.hosts)
+    bundle = _fitting(scene.hosts)
     counts = sorted({max(1, scene.hosts // share) for share in (8, 4, 2, 1)})
     found, later = {}, []
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
@@ -51,7 +50,7 @@ def measure(scene: Scene) -> list[Figure]:
                 if count == counts[-1]:
                     say("second runs")
                     later = [site.ping(), unchanged(site.ours(bundle, bytecode=False))]
-    return [*_growth(found), *_each(scene.hosts, found[scene.hosts].first, *later)]
+    return [*_growth(described(bundle)["name"], found), *_each(scene.hosts, found[scene.hosts].first, *later)]
 
 
 def _sample(site: Site, bundle: Path, archive: Path) -> Sample:
@@ -62,7 +61,7 @@ def _sample(site: Site, bundle: Path, archive: Path) -> Sample:
     return Sample(bare, first, memory.peak)
 
 
-def _growth(found: dict[int, Sample]) -> Iterator[Figure]:
+def _growth(name: str, found: dict[int, Sample]) -> Iterator[Figure]:
     """How all grows with the number of hosts: the slope of the line that fits best."""
 
     def slope(of: Callable[[Sample], float]) -> float:
@@ -74,7 +73,7 @@ def _growth(found: dict[int, Sample]) -> Iterator[Figure]:
 
     for count, sample in found.items():
         walls = Pairs(("ours", "tar alone"), "s", [(sample.first.seconds, sample.bare.seconds)])
-        yield walls.figure(f"first rollout to {count} hosts, {FORKS} forks")
+        yield walls.figure(f"{name} to {count} hosts, {FORKS} forks")
     yield pair(lambda timed: timed.seconds).figure("one more host, wall", 1.2)
     yield pair(lambda timed: timed.cpu).figure("one more host, CPU of all")
     yield pair(lambda timed: timed.controller_cpu).figure("one more host, CPU of the controller")
@@ -89,10 +88,13 @@ def _each(hosts: int, first: Timed, ping: Timed, second: Timed) -> Iterator[Figu
         yield cost(what, timed, hosts)
 
 
-def _check_memory(bundle: Path, hosts: int) -> None:
-    """Raise an error where the trees of all hosts would not fit, rather than have something killed."""
+def _fitting(hosts: int) -> Path:
+    """The example, or a smaller one where the trees of all hosts would not fit into memory."""
     lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     there = int(lines["MemAvailable"].split()[0]) * 1024
-    each = described(bundle)["needs"]["size"] + packed_size(bundle) * FORKS / hosts + _ROOM
-    if there < hosts * each:
-        raise WorldError(f"{there / 1e9:.0f} GB of memory are free; that is enough for --hosts {int(there / each)}")
+    for spec in (bundles.EXAMPLE, bundles.TOOLS):
+        bundle = bundles.ensure(spec)
+        each = described(bundle)["needs"]["size"] + packed_size(bundle) * FORKS / hosts + _ROOM
+        if there > hosts * each:
+            return bundle
+    raise WorldError(f"{there / 1e9:.0f} GB of memory are free, enough for --hosts {int(there / each)}")

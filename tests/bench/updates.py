@@ -22,7 +22,7 @@ from world.process import say
 
 from bench.builds import packed_size, plain
 from bench.figures import Figure, Pairs
-from bench.sites import Scene, Site, Timed, fresh_site
+from bench.sites import Scene, Site, Timed, fresh_site, unchanged
 
 #: The example with one pure-Python package older.
 BEFORE = bundles.EXAMPLE.replace("attrs==23.1.0", "attrs==22.2.0")
@@ -41,7 +41,8 @@ class Found(NamedTuple):
     ours: Race
     naive: Race
     rsync: Race
-    #: Ours, the archive being there.
+    #: Ours, nothing being new; and a first rollout, the archive being there.
+    second: Timed
     near: Timed
     #: tar alone, and two pings.
     least: tuple[Timed, ...]
@@ -63,7 +64,7 @@ def measure(scene: Scene, limit_beside_rsync: float) -> list[Figure]:
     """Do it in each way, one after the other, on hosts that are wiped in between."""
     before, after = bundles.ensure(BEFORE), bundles.ensure(bundles.EXAMPLE)
     with tempfile.TemporaryDirectory(prefix="bench-") as name, fresh_site(scene) as site:
-        ours, naive, rsync, near, least = _run(site, before, after, Path(name))
+        ours, naive, rsync, second, near, least = _run(site, before, after, Path(name))
     on = f" at {scene.rate}" if scene.rate else ""
     first, update = f"first rollout{on}", f"update{on}"
     return [
@@ -75,6 +76,8 @@ def measure(scene: Scene, limit_beside_rsync: float) -> list[Figure]:
         _walls(("ours", "rsync"), ours.update, rsync.update).figure(f"{update}, beside rsync", limit_beside_rsync),
         _sent(("ours", "naive"), ours, naive).figure(f"{update}, bytes beside the naive playbook"),
         _sent(("ours", "rsync"), ours, rsync).figure(f"{update}, bytes beside rsync", 1.0),
+        cost(f"ping{on}", least[1], scene.hosts),
+        cost(f"second run{on}", second, scene.hosts),
         cost(first, ours.first, scene.hosts),
         cost(f"{first} by path or url", near, scene.hosts),
         cost(update, ours.update, scene.hosts),
@@ -94,6 +97,7 @@ def _run(site: Site, before: Path, after: Path, directory: Path) -> Found:
     site.wipe()
     say("ours")
     first = site.ours(before, bytecode=False)
+    second = unchanged(site.ours(before, bytecode=False))
     trees = [site.tree(directory / "before")]
     ours = Race(first, site.ours(after, bytecode=False))
     trees.append(site.tree(directory / "after"))
@@ -104,7 +108,7 @@ def _run(site: Site, before: Path, after: Path, directory: Path) -> Found:
     rsync = _race(site.rsync, trees)
     site.wipe()
     say("the naive playbook")
-    return Found(ours, _race(site.naive, archives), rsync, near, least)
+    return Found(ours, _race(site.naive, archives), rsync, second, near, least)
 
 
 def _race(way: Callable[[Path], Timed], versions: list[Path]) -> Race:
