@@ -35,7 +35,7 @@ FLEET = "fleet"
 UNBUILT = {"update", "thin", FLEET}
 
 #: Seconds in which all has ended.
-LIMIT = 20 * 60
+LIMIT = 30 * 60
 #: Seconds for each: the builds, packing, a round of rollouts, an update, the upgrade, the rollbacks, the sizes, drift.
 BUILD, PACKING, ROUND, UPDATE, UPGRADE, ROLLBACKS, SIZES, DRIFT = 240, 100, 420, 540, 200, 300, 300, 300
 #: And for many hosts.
