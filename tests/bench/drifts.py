@@ -16,7 +16,7 @@ from world.process import say
 
 from bench.builds import Build
 from bench.figures import Figure, Pairs, summary
-from bench.sites import Site, fresh_site, unchanged
+from bench.sites import Scene, Site, fresh_site, unchanged
 
 PAIRS = 5
 #: Of the page.
@@ -26,12 +26,12 @@ _ON_HOST = Path(__file__).with_name("on_host.py")
 _SHIPPED = Path(__file__).parents[2] / "plugins/module_utils"
 
 
-def measure(build: Build, hosts: int, storage: str) -> list[Figure]:
+def measure(build: Build, scene: Scene) -> list[Figure]:
     """Deploy the example and one five times its size; look at both, and at the fleet."""
     say("the large bundle")
     large = build.enlarged()
     figures = []
-    with fresh_site(hosts, storage) as site:
+    with fresh_site(scene) as site:
         for bundle in (build.bundle, large):
             site.ours(bundle, bytecode=True)
         for name, called in (("my_env", "example"), ("large", "large environment")):
