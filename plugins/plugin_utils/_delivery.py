@@ -11,6 +11,7 @@ import copy
 import os
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._model.delta import Basis
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import STREAM_NAME
 from ansible_collections.airgap.conda.plugins.plugin_utils._action import AirgapAction
@@ -122,13 +123,15 @@ def _choose(awaited: Fields, bundles: t.Iterable[Bundle]) -> tuple[Bundle, int]:
     bundle.verify()
     remember(bundle)
     best = awaited["decoders"][0]
-    if bundle.base != awaited["base"]:
-        bundle.build_on(awaited["base"], best)
+    basis = Basis(awaited["base"], tuple(awaited["lost"]))
+    if bundle.basis != basis:
+        bundle.build_on(basis, best)
     if bundle.codec not in awaited["decoders"]:
         bundle.encode(best)
     if bundle.stream == awaited["stream"]:
         return bundle, awaited["offset"]
-    return bundle, awaited["held"].get(bundle.stream[:STREAM_NAME], 0)
+    # The first pieces are the same in each form.
+    return bundle, max(awaited["own"], awaited["held"].get(bundle.stream[:STREAM_NAME], 0))
 
 
 def _distinct(wanted: t.Iterable[tuple[Bundle, int]]) -> list[tuple[Bundle, int]]:

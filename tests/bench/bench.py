@@ -31,8 +31,9 @@ FLEET = "fleet"
 
 #: Seconds in which all has ended.
 LIMIT = 20 * 60
-#: Seconds for each: the builds, packing, a round of rollouts, the update, the upgrade, the rollbacks, the sizes, drift.
-BUILD, PACKING, ROUND, UPDATE, UPGRADE, ROLLBACKS, SIZES, DRIFT = 240, 100, 420, 420, 200, 300, 300, 300
+#: Seconds for each: the builds, the large bundle, packing, a round of rollouts, the update, the upgrade, the rollbacks,
+#: the sizes, each part of drift.
+BUILD, LARGE, PACKING, ROUND, UPDATE, UPGRADE, ROLLBACKS, SIZES, DRIFT = 240, 300, 100, 420, 420, 200, 300, 300, 300
 #: And for many hosts.
 MANY = 600
 
@@ -89,7 +90,8 @@ def _measure(agenda: Agenda, build: builds.Build, given: argparse.Namespace) -> 
     first, second, update, upgrade, back, size, memory, pack, drift = (part in given.only for part in PARTS)
     where = (given.hosts, given.storage)
     rollouts = Rollouts(build, *where, first=first, second=second)
-    packed, updated, many, upgraded, went_back, sized, drifted = None, None, None, None, None, None, None
+    packed, updated, many, upgraded, went_back, sized = None, None, None, None, None, None
+    drifted: list[list[Figure] | None] = []
     if pack:
         packed = agenda.attempt("packing", PACKING, lambda: packing.measure(build))
     if first or second:
@@ -100,15 +102,21 @@ def _measure(agenda: Agenda, build: builds.Build, given: argparse.Namespace) -> 
         many = agenda.attempt("fleet", MANY, lambda: updates.measure_fleet(build, *where))
     if upgrade:
         upgraded = agenda.attempt("upgrade", UPGRADE, lambda: upgrades.measure(build, given.storage))
+    if back or size or memory or drift:
+        agenda.attempt("the large bundle", LARGE, build.enlarged)
     if back:
         went_back = agenda.attempt("rollbacks", ROLLBACKS, lambda: rollbacks.measure(build, *where))
     if size or memory:
         sized = agenda.attempt("sizes", SIZES, lambda: sizes.measure(build, *where, size=size, memory=memory))
     if drift:
-        drifted = agenda.attempt("drift", DRIFT, lambda: drifts.measure(build, *where))
+        drifted = [
+            agenda.attempt("drift on a host", DRIFT, lambda: drifts.on_host(build, given.storage)),
+            agenda.attempt("drift of the fleet", DRIFT, lambda: drifts.of_fleet(build, *where)),
+            agenda.attempt("the page of drift", DRIFT, drifts.page),
+        ]
     if rollouts.took and agenda.left > 1.3 * rollouts.took:
         agenda.attempt("rollouts again", ROUND, rollouts.round)
-    parts = (updated, many, upgraded, went_back, sized, packed, drifted)
+    parts = (updated, many, upgraded, went_back, sized, packed, *drifted)
     return [*rollouts.figures(), *(figure for figures in parts for figure in figures or ())]
 
 

@@ -19,7 +19,6 @@ PAIRS = 4
 
 def measure(build: Build, hosts: int, storage: str, *, size: bool, memory: bool) -> list[Figure]:
     """Deploy the example and a large environment to the same hosts, without bytecode; then run again for each."""
-    say("the large bundle")
     large = build.enlarged()
     figures = []
     with fresh_site(hosts, storage) as site:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from world.controller import Controller, broken_promises
 from world.fleet import Fleet, Host, HostSpec
+from world.meter import Meter
 
 PREFIX = "/opt/conda/envs/my_env"
 #: What Ansible itself sends for a rollout, with room.
@@ -34,23 +35,6 @@ def _clean(fleet: Fleet) -> Iterator[None]:
     yield
     for host in fleet.hosts:
         host.run("rm -rf /opt/conda")
-
-
-class Meter:
-    """What hosts receive in a block."""
-
-    def __init__(self, *hosts: Host) -> None:
-        self._hosts = hosts
-        self.received: list[int] = []
-
-    def __enter__(self) -> Meter:
-        self._before = [host.interface_bytes()[0] for host in self._hosts]
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        self.received = [
-            host.interface_bytes()[0] - before for host, before in zip(self._hosts, self._before, strict=True)
-        ]
 
 
 def size(bundle: Path) -> int:
@@ -123,20 +107,20 @@ def test_the_older_bundle_beside_the_new_one_is_knowledge_enough(
     assert all(received < 0.2 * size(example) for received in meter.received)
 
 
-def test_a_host_that_lost_what_the_delta_builds_on_gets_the_whole(
+def test_a_host_that_drifted_gets_the_delta_and_what_it_lost(
     fleet: Fleet, controller: Controller, earlier: Path, example: Path
 ) -> None:
     assert controller.rollout(earlier).changed == 2
     seen, unseen = fleet.hosts
     for host in fleet.hosts:
         host.run(f"echo oops >>{PREFIX}/lib/python3.11/site-packages/requests/__init__.py")
-    # The one looks and sees it; the other trusts its record, and finds out when it stages.
+    # The one looks and sees it; the other trusts its record, finds out when it stages, and gets the whole.
     with Meter(*fleet.hosts) as meter:
         looked = controller.rollout(example, "-l", "old")
         trusted = controller.rollout(example, "-l", "new", "-e", "env_deploy_verify=receipt")
     for done in (looked, trusted):
         assert done.rc == 0 and done.changed == 1, done.output
-    assert all(received > size(example) for received in meter.received)
+    assert meter.received[0] < 0.2 * size(example) and meter.received[1] > size(example)
     for host in (seen, unseen):
         assert_upgraded(host)
 

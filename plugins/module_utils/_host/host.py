@@ -15,8 +15,8 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.acting import a
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import host_facts
 from ansible_collections.airgap.conda.plugins.module_utils._host.generations import recover
-from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
-from ansible_collections.airgap.conda.plugins.module_utils._host.looking import View, base_of, look
+from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming, kept_pieces
+from ansible_collections.airgap.conda.plugins.module_utils._host.looking import View, basis_for, look
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._host.recording import packages_in
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError, DeployError
@@ -55,7 +55,7 @@ def reconcile(
     done = {each: act(each, view) for each, view in before.items()}
     for deployment, found in zip(working, recovered):
         rows[deployment].update(_now(look(deployment)), recovered=found)
-    awaited = [each.awaited(base_of(each, before[each])) for each, finished in done.items() if not finished]
+    awaited = [each.awaited(basis_for(each, before[each])) for each, finished in done.items() if not finished]
     return _result(rows.values(), awaited)
 
 
@@ -101,13 +101,16 @@ def _contested(deployments: t.Iterable[Deployment]) -> t.Iterator[str]:
 
 
 def accept(deployments: t.Sequence[Deployment], parts: t.Sequence[Fields]) -> None:
-    """Append what was sent to each stream that awaits it."""
-    streams = [
-        (offer.stream, Incoming(deployment.store, offer))
-        for deployment in deployments
-        for offer in [deployment.offer() if deployment.order.state == "present" else None]
-        if offer
-    ]
+    """Append what was sent to each stream that awaits it, after what is here already."""
+    streams = []
+    for deployment in deployments if parts else ():
+        offer = deployment.offer() if deployment.order.state == "present" else None
+        if offer:
+            incoming = Incoming(deployment.store, offer)
+            own = kept_pieces(deployment.store, offer)
+            if incoming.received < len(own):
+                incoming.extend(own[incoming.received :])
+            streams.append((offer.stream, incoming))
     for part in parts:
         awaiting = [
             incoming for stream, incoming in streams if stream == part["stream"] and incoming.received == part["offset"]

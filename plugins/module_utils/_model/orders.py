@@ -11,6 +11,7 @@ import hashlib
 import typing as t
 import urllib.parse
 
+from ansible_collections.airgap.conda.plugins.module_utils._model.delta import Basis
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import NAME, Needs, Piece
 from ansible_collections.airgap.conda.plugins.module_utils._model.switches import DEPLOY
@@ -85,8 +86,8 @@ class Offer(t.NamedTuple):
     label: str = ""
     #: Whether the archive was made on the controller, so that no other source has it.
     derived: bool = False
-    #: Content id of the generation that gives what the archive lacks, or empty where it lacks nothing.
-    base: str = ""
+    #: What this host holds, and so the archive lacks; nothing where that is whole.
+    basis: Basis = Basis()
 
     @property
     def stream(self) -> str:
@@ -262,5 +263,5 @@ def _offer(fields: t.Mapping[str, t.Any]) -> Offer:
         carriers=tuple(fields["carriers"]),
         label=fields["label"],
         derived=fields["derived"],
-        base=fields["base"],
+        basis=Basis(fields["base"], tuple(fields["lost"])),
     )

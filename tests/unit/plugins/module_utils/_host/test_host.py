@@ -69,8 +69,10 @@ def test_the_first_execution_says_what_it_awaits(site: Site, one: TinyBundle) ->
         "prefix": str(site.prefix),
         "stream": stream_of(one.pieces.values()),
         "offset": 0,
+        "own": 0,
         "decoders": decoders(),
         "base": "",
+        "lost": (),
         "held": {},
     }
     assert result["environments"][0]["content_id"] == ""
