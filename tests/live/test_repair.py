@@ -156,10 +156,13 @@ def test_without_a_bundle_that_is_whole_nothing_is_repaired_and_that_is_said(
 def test_from_a_directory_of_the_host_nothing_is_sent(fleet: Fleet, controller: Controller, small: Path) -> None:
     for host in fleet.hosts:
         host.run(NEEDED)
+        host.run(f"echo mine > {ENVS}/small/mine")
         host.push(small, f"/srv/bundles/{small.name}")
     source = {"env_deploy_source": "path", "env_deploy_source_path": "/srv/bundles"}
-    done = drift(controller, *asked(small, **source), *REPAIR)
+    remove = ("-e", "env_drift_on_unexpected=remove")
+    done = drift(controller, *asked(small, **source), *REPAIR, *remove)
     assert done.rc == 0 and done.changed == 2 and "2 hosts clean" in done.output, done.output
     assert list(controller.directory.glob(".cache/airgap-conda/*.delta.*")) == []
     for host in fleet.hosts:
         assert all(whole(host))
+        assert host.run(f"find {ENVS} -name mine").stdout == ""

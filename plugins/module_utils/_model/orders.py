@@ -39,7 +39,9 @@ UNEXPECTED_FAIL = "fail"
 UNEXPECTED_KEEP = "keep"
 #: As V(keep), and a reason by themselves to make the tree anew.
 UNEXPECTED_CLEAR = "clear"
-UNEXPECTED = (UNEXPECTED_FAIL, UNEXPECTED_KEEP, UNEXPECTED_CLEAR)
+#: As V(clear), and not kept.
+UNEXPECTED_REMOVE = "remove"
+UNEXPECTED = (UNEXPECTED_FAIL, UNEXPECTED_KEEP, UNEXPECTED_CLEAR, UNEXPECTED_REMOVE)
 
 MANIFEST_PIECE = "manifest"
 FILES_PIECE = "files"
@@ -143,7 +145,7 @@ class Keeping(t.NamedTuple):
     keep: int = 2
     #: Whether those from which processes run may be removed as well.
     collect_used: bool = False
-    #: What becomes of files that no bundle brought: V(fail), V(keep) or V(clear).
+    #: What becomes of files that no bundle brought: V(fail), V(keep), V(clear) or V(remove).
     on_unexpected: str = UNEXPECTED_FAIL
     #: Whether an environment that was not deployed is kept as generation zero, else it is left as it is.
     adopt: bool = False
