@@ -111,17 +111,13 @@ def test_a_host_that_drifted_gets_the_delta_and_what_it_lost(
     fleet: Fleet, controller: Controller, earlier: Path, example: Path
 ) -> None:
     assert controller.rollout(earlier).changed == 2
-    seen, unseen = fleet.hosts
     for host in fleet.hosts:
         host.run(f"echo oops >>{PREFIX}/lib/python3.11/site-packages/requests/__init__.py")
-    # The one looks and sees it; the other trusts its record, finds out when it stages, and gets the whole.
     with Meter(*fleet.hosts) as meter:
-        looked = controller.rollout(example, "-l", "old")
-        trusted = controller.rollout(example, "-l", "new", "-e", "env_deploy_verify=receipt")
-    for done in (looked, trusted):
-        assert done.rc == 0 and done.changed == 1, done.output
-    assert meter.received[0] < 0.2 * size(example) and meter.received[1] > size(example)
-    for host in (seen, unseen):
+        done = controller.rollout(example)
+    assert done.rc == 0 and done.changed == 2, done.output
+    assert all(received < 0.2 * size(example) for received in meter.received)
+    for host in fleet.hosts:
         assert_upgraded(host)
 
 
