@@ -46,7 +46,7 @@ lint: venv copy  ## style, types, Ansible's conventions
 	$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 	MYPYPATH=build/collections $(BIN)/mypy -p ansible_collections.airgap.conda.plugins
 	MYPYPATH=build/collections $(BIN)/mypy -p ansible_collections.airgap.conda.tests.unit
-	MYPYPATH=build/collections:tests $(BIN)/mypy tests/world tests/live tests/slow tests/docs tests/release tests/cores
+	MYPYPATH=build/collections:tests $(BIN)/mypy tests/world tests/bench tests/live tests/slow tests/docs tests/release tests/cores
 	$(BIN)/yamllint --strict .
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/ansible-lint --offline --strict
 
@@ -101,10 +101,10 @@ molecule: venv  ## Molecule's scenarios on real hosts; one with SCENARIO=upgrade
 	$(BIN)/python -m world.channel
 	$(BIN)/python -m world.scenarios $(SCENARIO)
 
-bench: venv  ## figures against the playbook of copy, unarchive and conda-unpack
+bench: venv  ## figures beside the naive playbook, rsync and tar alone, on a fast network and on 50 Mbit/s
 	$(BIN)/python -m bench
 
-bench-fleet: venv  ## what one more host costs, with 64 of them; memory for all their trees is needed
+bench-fleet: venv  ## what one more host costs, with 8 to 64 of them; 17 GB of free memory, or 8 for a smaller environment
 	$(BIN)/python -m bench --only fleet --hosts 64
 
 clean:  ## what was made here; the cache of the tests stays in ~/.cache

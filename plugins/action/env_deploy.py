@@ -10,6 +10,7 @@ import typing as t
 from ansible.module_utils.common.validation import check_type_list
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import SOURCE_CONTROLLER
 from ansible_collections.airgap.conda.plugins.module_utils._model.packages import Package
 from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle, Shelf
 from ansible_collections.airgap.conda.plugins.plugin_utils._cache import prune
@@ -34,7 +35,8 @@ class ActionModule(Delivery):
         def arguments() -> Fields:
             return {"environments": [_order(*each) for each in zip(environments, groups)]}
 
-        outcome, last = self.deliver("env_deploy", arguments, groups, task_vars)
+        names = [_known_by(each) for each in arguments()["environments"]]
+        outcome, last = self.deliver("env_deploy", arguments, groups, task_vars, names)
         if last.get("failed") or "environments" not in last:
             return last
         return outcome.result([_packages(each) for each in groups], self._task.diff)
@@ -83,6 +85,14 @@ def _order(environment: Fields, bundles: dict[str, Bundle]) -> Fields:
         order["name"] = environment.get("name") or next(iter(bundles.values())).manifest.name
         order["offers"] = offers(bundles)
     return order
+
+
+def _known_by(order: Fields) -> str:
+    """Return what an environment of a host is known by from one run to the next; empty where it awaits nothing."""
+    source = (order.get("source") or {}).get("type") or SOURCE_CONTROLLER
+    if order.get("state") == "absent" or source != SOURCE_CONTROLLER:
+        return ""
+    return f"{order.get('envs_dir') or ''}/{order['name']}"
 
 
 def _packages(bundles: dict[str, Bundle]) -> dict[str, tuple[Package, ...]]:

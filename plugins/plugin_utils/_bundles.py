@@ -40,8 +40,12 @@ class Bundle:
         self.directory = directory
         self.manifest: Manifest = read_manifest(self.directory)
         self.cache = cache
+        self._offer_whole()
+
+    def _offer_whole(self) -> None:
         self._encoding = self.manifest.encodings[0]
         self._archive = os.path.join(self.directory, self._encoding.piece.file)
+        self._files = (os.path.join(self.directory, self.manifest.files.file), self.manifest.files)
         #: What a host must hold, where only the rest is offered.
         self.basis = Basis()
 
@@ -55,14 +59,15 @@ class Bundle:
 
     def build_on(self, basis: Basis, codec: str) -> None:
         """Offer from now on what a host that holds *basis* lacks, if that is known and pays; else the whole."""
-        from ansible_collections.airgap.conda.plugins.plugin_utils._deltas import delta_for
+        from ansible_collections.airgap.conda.plugins.plugin_utils._deltas import delta_for, list_delta_for
 
-        self.basis, self._encoding = Basis(), self.manifest.encodings[0]
-        self._archive = os.path.join(self.directory, self._encoding.piece.file)
+        self._offer_whole()
         found = delta_for(self, basis, codec) if basis.base else None
-        if found:
+        files = list_delta_for(self, basis.base) if found else None
+        if found and files:
             self.basis = basis
             self._encoding, self._archive = found
+            self._files = files
 
     @property
     def codec(self) -> str:
@@ -91,7 +96,7 @@ class Bundle:
             text = file.read()
         return [
             (MANIFEST_PIECE, manifest, Piece(MANIFEST_NAME, len(text), hashlib.sha256(text).hexdigest())),
-            (FILES_PIECE, os.path.join(self.directory, self.manifest.files.file), self.manifest.files),
+            (FILES_PIECE, *self._files),
             (ARCHIVE_PIECE, self._archive, self._encoding.piece),
         ]
 

@@ -23,7 +23,8 @@ _DAY = 24 * 3600
 _OURS = re.compile(
     r"(verified|programs)-[0-9a-f]{16}|archive-[0-9]+|[0-9a-f]{16}-[0-9]+-.+"
     r"|[0-9a-f]{16}-[0-9a-f]{16}\.delta\.[a-z]+(\.json|\.new)?|[0-9a-f]{16}\.tar\.gz(\.digest|\.new)?"
-    r"|lists/[0-9a-f]{16}|derived/[0-9a-f]{16}-[0-9]+"
+    r"|[0-9a-f]{16}-[0-9a-f]{16}\.files\.gz(\.digest|\.new)?"
+    r"|lists/[0-9a-f]{16}|derived/[0-9a-f]{16}-[0-9]+|hosts/[0-9a-f]{16}\.json"
 )
 
 
@@ -82,7 +83,7 @@ def prune(cache: str) -> None:
 
 def _names(cache: str) -> list[str]:
     names = os.listdir(cache)
-    for directory in ("lists", "derived"):
+    for directory in ("lists", "derived", "hosts"):
         with contextlib.suppress(FileNotFoundError):
             names += [f"{directory}/{name}" for name in os.listdir(os.path.join(cache, directory))]
     return names

@@ -17,9 +17,10 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.orders import 
 from ansible_collections.airgap.conda.plugins.plugin_utils._action import AirgapAction
 from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle, Shelf
 from ansible_collections.airgap.conda.plugins.plugin_utils._cache import default_cache
-from ansible_collections.airgap.conda.plugins.plugin_utils._deltas import remember
+from ansible_collections.airgap.conda.plugins.plugin_utils._deltas import suit
 from ansible_collections.airgap.conda.plugins.plugin_utils._fleet import Fleet
 from ansible_collections.airgap.conda.plugins.plugin_utils._outcome import Outcome
+from ansible_collections.airgap.conda.plugins.plugin_utils._seen import Seen, foresee, is_little_awaited, sights_of
 from ansible_collections.airgap.conda.plugins.plugin_utils._sending import (
     PART,
     remote_path,
@@ -38,7 +39,12 @@ class Delivery(AirgapAction):
 
     def shelf(self) -> Shelf:
         """Return the shelf of this task's bundles."""
-        return Shelf(self.caller_path(self._task.args.get("cache") or default_cache()))
+        return Shelf(self.cache)
+
+    @property
+    def cache(self) -> str:
+        """Where derived things are kept."""
+        return self.caller_path(self._task.args.get("cache") or default_cache())
 
     def bundles(self, given: t.Any, shelf: Shelf, name: str = "") -> dict[str, Bundle]:
         """Return the bundles of one environment by platform; see M(Shelf.by_platform)."""
@@ -52,35 +58,46 @@ class Delivery(AirgapAction):
         arguments: t.Callable[[], Fields],
         groups: t.Sequence[t.Mapping[str, Bundle]],
         task_vars: dict[str, t.Any],
+        names: t.Sequence[str] = (),
     ) -> tuple[Outcome, Fields]:
         """Execute *module* with *arguments*, which are asked for each time, as a bundle may come to be encoded anew.
 
-        *groups*: the bundles by platform of each environment.
+        *groups*: the bundles by platform of each environment. *names*: what each is known by from one run to the next;
+        without it, nothing is foreseen.
 
         Return the outcome of all executions and the result of the last one.
         """
-        without_compression(self._connection)
+
+        def execute(parts: list[Fields]) -> Fields:
+            # With whatever else was given, so that the module refuses what it does not know.
+            return self.execute(module, {**self._task.args, **arguments(), "parts": parts}, task_vars)
+
         host = task_vars.get("inventory_hostname", "localhost")
         hosts = len(task_vars.get("ansible_play_hosts_all") or [host])
+        seen = Seen(self.cache, host)
+        sights = seen.of(names)
+        foreseen = [] if self._task.check_mode else foresee(sights, groups)
+        if not names or not is_little_awaited(sights, groups):
+            without_compression(self._connection)
         with Fleet(self._task._uuid, host, hosts) as fleet:
-            outcome, result = self._deliver(module, arguments, groups, task_vars, fleet)
+            parts = self._send_all([(bundle, 0) for bundle in foreseen], fleet)
+            outcome, result = self._deliver(execute, groups, parts, fleet)
             fleet.end(failed=bool(result.get("failed")))
+        if not result.get("failed") and not self._task.check_mode:
+            seen.note(names, sights_of(outcome.rows, groups, sights, outcome.decoders))
         return outcome, result
 
     def _deliver(
         self,
-        module: str,
-        arguments: t.Callable[[], Fields],
+        execute: t.Callable[[list[Fields]], Fields],
         groups: t.Sequence[t.Mapping[str, Bundle]],
-        task_vars: dict[str, t.Any],
+        parts: list[Fields],
         fleet: Fleet,
     ) -> tuple[Outcome, Fields]:
         outcome = Outcome()
-        parts: list[Fields] = []
         awaited: list[Fields] = []
         while True:
-            # With whatever else was given, so that the module refuses what it does not know.
-            result = self.execute(module, {**self._task.args, **arguments(), "parts": parts}, task_vars)
+            result = execute(parts)
             if result.get("failed") or "environments" not in result:
                 return outcome, result
             outcome.add(result)
@@ -90,9 +107,15 @@ class Delivery(AirgapAction):
                 raise DeployError(f"the host does not take what is sent to it (at {awaited}); report this")
             awaited = result["awaited"]
             places = [row["prefix"] for row in result["environments"]]
-            wanted = _distinct(_choose(each, groups[places.index(each["prefix"])].values()) for each in awaited)
-            fleet.sending(sum(bundle.size - offset for bundle, offset in wanted))
-            parts = [self._send(*each, fleet) for each in wanted]
+            wanted = (_choose(each, groups[places.index(each["prefix"])].values()) for each in awaited)
+            parts = self._send_all(wanted, fleet)
+
+    def _send_all(self, wanted: t.Iterable[tuple[Bundle, int]], fleet: Fleet) -> list[Fields]:
+        """Send one part of each that is *wanted*, from that byte on; return what the module is told of them."""
+        distinct = _distinct(wanted)
+        if distinct:
+            fleet.sending(sum(bundle.size - offset for bundle, offset in distinct))
+        return [self._send(*each, fleet) for each in distinct]
 
     def _send(self, bundle: Bundle, offset: int, fleet: Fleet) -> Fields:
         """Send the part of *bundle* that starts at *offset*; return what the module is told of it."""
@@ -120,18 +143,10 @@ def offers(bundles: t.Mapping[str, Bundle]) -> Fields:
 def _choose(awaited: Fields, bundles: t.Iterable[Bundle]) -> tuple[Bundle, int]:
     """Return the bundle that a host awaits, in the form that is best for it, and from which byte on."""
     bundle = next(each for each in bundles if each.stream == awaited["stream"])
-    bundle.verify()
-    remember(bundle)
-    best = awaited["decoders"][0]
-    basis = Basis(awaited["base"], tuple(awaited["lost"]))
-    if bundle.basis != basis:
-        bundle.build_on(basis, best)
-    if bundle.codec not in awaited["decoders"]:
-        bundle.encode(best)
+    suit(bundle, Basis(awaited["base"], tuple(awaited["lost"])), awaited["decoders"])
     if bundle.stream == awaited["stream"]:
         return bundle, awaited["offset"]
-    # The first pieces are the same in each form.
-    return bundle, max(awaited["own"], awaited["held"].get(bundle.stream[:STREAM_NAME], 0))
+    return bundle, awaited["held"].get(bundle.stream[:STREAM_NAME], 0)
 
 
 def _distinct(wanted: t.Iterable[tuple[Bundle, int]]) -> list[tuple[Bundle, int]]:

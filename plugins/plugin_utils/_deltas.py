@@ -22,12 +22,23 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_reading 
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import GZIP
 from ansible_collections.airgap.conda.plugins.module_utils._model.delta import WORTH, Basis, is_worth_it, lacking
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
-from ansible_collections.airgap.conda.plugins.module_utils._model.files import Entry
+from ansible_collections.airgap.conda.plugins.module_utils._model.files import Entry, render_files
+from ansible_collections.airgap.conda.plugins.module_utils._model.list_delta import list_delta
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import MANIFEST_NAME, Encoding, Piece
 from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle
 from ansible_collections.airgap.conda.plugins.plugin_utils._cache import exclusively, note_down, used
 
 _CONTENT_ID = re.compile(r"[0-9a-f]{64}")
+
+
+def suit(bundle: Bundle, basis: Basis, decoders: t.Sequence[str]) -> None:
+    """Have *bundle* offer what a host lacks that holds *basis* and decodes these, the best of them first."""
+    bundle.verify()
+    remember(bundle)
+    if bundle.basis != basis:
+        bundle.build_on(basis, decoders[0])
+    if bundle.codec not in decoders:
+        bundle.encode(decoders[0])
 
 
 def delta_for(bundle: Bundle, basis: Basis, codec: str) -> tuple[Encoding, str] | None:
@@ -49,6 +60,32 @@ def delta_for(bundle: Bundle, basis: Basis, codec: str) -> tuple[Encoding, str] 
     if not known:
         return None
     return Encoding(codec, known["version"], known["level"], Piece(name, known["size"], known["sha256"])), path
+
+
+def list_delta_for(bundle: Bundle, base: str) -> tuple[str, Piece] | None:
+    """Return what the list of *bundle* says that of *base* does not, with its path in the cache; None if unknown."""
+    name = f"{bundle.manifest.content_id[:16]}-{base[:16]}.files.gz"
+    path = os.path.join(bundle.cache, name)
+    with exclusively(bundle.cache, f"{name}.digest") as note:
+        digest = note.read()
+        if not digest or not os.path.exists(path):
+            older = _entries_of(bundle, base)
+            if older is None:
+                return None
+            newer = file_list(bundle.directory, bundle.manifest)
+            digest = _write(path, list_delta(render_files(older), render_files(newer)))
+            note_down(note, digest)
+        used(path)
+    return path, Piece(name, os.path.getsize(path), digest)
+
+
+def _write(path: str, data: bytes) -> str:
+    """Write *data* to *path* in one step; return its sha256 (hex)."""
+    temporary = f"{path}.new"
+    with open(temporary, "wb") as file:
+        file.write(data)
+    os.replace(temporary, path)
+    return hashlib.sha256(data).hexdigest()
 
 
 def remember(bundle: Bundle) -> None:

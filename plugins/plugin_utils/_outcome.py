@@ -19,24 +19,27 @@ class Outcome:
     """What all executions did together, environment by environment."""
 
     def __init__(self) -> None:
-        self._rows: list[Fields] = []
+        self.rows: list[Fields] = []
+        #: By prefix, what the host said that it decodes.
+        self.decoders: dict[str, list[str]] = {}
 
     def add(self, result: Fields) -> None:
         """Take in the result of one more execution."""
-        self._rows = self._rows or [
+        self.rows = self.rows or [
             {"actions": [], "recovered": [], "packages_before": []} for _row in result["environments"]
         ]
-        self._rows = [merged(*rows) for rows in zip(self._rows, result["environments"])]
+        self.rows = [merged(*rows) for rows in zip(self.rows, result["environments"])]
+        self.decoders.update((each["prefix"], each["decoders"]) for each in result["awaited"])
 
     def result(self, bundles: t.Sequence[PackagesById], show_diff: bool) -> Fields:
         """Return the task's result; *bundles*: of each environment the packages by content id."""
         result: Fields = {
-            "changed": any(row["actions"] for row in self._rows),
-            "actions": [action for row in self._rows for action in row["actions"]],
-            "environments": [_shown(row) for row in self._rows],
+            "changed": any(row["actions"] for row in self.rows),
+            "actions": [action for row in self.rows for action in row["actions"]],
+            "environments": [_shown(row) for row in self.rows],
         }
         if show_diff:
-            result["diff"] = [difference(*each) for each in zip(self._rows, bundles) if each[0]["actions"]]
+            result["diff"] = [difference(*each) for each in zip(self.rows, bundles) if each[0]["actions"]]
         return result
 
 

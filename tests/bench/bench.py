@@ -9,41 +9,48 @@ import argparse
 import os
 import platform
 import signal
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import ansible.release
 from world.process import WorldError, say
 
-from bench import builds, drifts, packing, rollbacks, sizes, updates, upgrades
+from bench import builds, drifts, fleets, packing, rollbacks, sizes, updates, upgrades
 from bench.figures import Figure, table
 from bench.processes import busy
 from bench.rollouts import Rollouts
+from bench.sites import Scene
 
-PARTS = ("rollout", "second", "update", "upgrade", "rollback", "size", "memory", "pack", "drift")
+PARTS = ("rollout", "second", "update", "thin", "upgrade", "rollback", "size", "memory", "pack", "drift")
 #: Only when asked for, with many hosts.
 FLEET = "fleet"
+#: What these need is kept by the tests.
+UNBUILT = {"update", "thin", FLEET}
 
 #: Seconds in which all has ended.
-LIMIT = 20 * 60
-#: Seconds for each: the builds, the large bundle, packing, a round of rollouts, the update, the upgrade, the rollbacks,
+LIMIT = 30 * 60
+#: Seconds for each: the builds, the large bundle, packing, a round of rollouts, an update, the upgrade, the rollbacks,
 #: the sizes, each part of drift.
-BUILD, LARGE, PACKING, ROUND, UPDATE, UPGRADE, ROLLBACKS, SIZES, DRIFT = 240, 300, 100, 420, 420, 200, 300, 300, 300
+BUILD, LARGE, PACKING, ROUND, UPDATE, UPGRADE, ROLLBACKS, SIZES, DRIFT = 240, 300, 100, 420, 540, 200, 300, 300, 300
 #: And for many hosts.
-MANY = 600
+MANY = 18 * 60
 
 _Result = TypeVar("_Result")
+#: Its name, the parts it belongs to, seconds for it, and what it does.
+Step = tuple[str, set[str], float, Callable[[], list[Figure] | None]]
 
 _NOTE = """\
-Both playbooks: the same hosts, freshly started for each first rollout; as many forks as hosts; Ansible's default ssh
-arguments; no facts; every run opens its own connections. Measured is the median ratio of runs back to back. All hosts
-share the cores of this machine; with --storage tmpfs (the default) they write to memory, as one disk for all of them
-would measure that disk."""
+All contenders: the same hosts, freshly started or wiped for each first rollout; as many forks as hosts, or as said;
+Ansible's default ssh arguments; no facts; every run opens its own connections. Measured is the median ratio of runs
+back to back. All hosts share the cores of this machine; with --storage tmpfs (the default) they write to memory, as one
+disk for all of them would measure that disk. rsync has a tree that is relocated already, and makes no generation."""
 
 
 class Overtime(Exception):
@@ -68,7 +75,7 @@ class Agenda:
             with _within(min(limit, self.left)):
                 say(f"{name}; {busy():.0%} of the machine is in use by others")
                 return step()
-        except (WorldError, Overtime) as error:
+        except (WorldError, Overtime, subprocess.SubprocessError) as error:
             self.failures.append(f"{name} did not run: {error}")
             return None
 
@@ -80,44 +87,57 @@ def main(words: Sequence[str] | None = None) -> int:
     print(machine(given), flush=True)
     agenda = Agenda()
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
-        build = agenda.attempt("build", BUILD, lambda: builds.make(Path(directory)))
-        figures = _measure(agenda, build, given) if build else []
+        figures = _measure(agenda, Path(directory), given)
     print(table(figures), _NOTE, *agenda.failures, sep="\n\n", flush=True)
     return 1 if agenda.failures else 0
 
 
-def _measure(agenda: Agenda, build: builds.Build, given: argparse.Namespace) -> list[Figure]:
-    first, second, update, upgrade, back, size, memory, pack, drift = (part in given.only for part in PARTS)
-    where = (given.hosts, given.storage)
-    rollouts = Rollouts(build, *where, first=first, second=second)
-    packed, updated, many, upgraded, went_back, sized = None, None, None, None, None, None
-    drifted: list[list[Figure] | None] = []
-    if pack:
-        packed = agenda.attempt("packing", PACKING, lambda: packing.measure(build))
-    if first or second:
-        agenda.attempt("rollouts", ROUND, rollouts.round)
-    if update:
-        updated = agenda.attempt("update", UPDATE, lambda: updates.measure(build, *where))
-    if FLEET in given.only:
-        many = agenda.attempt("fleet", MANY, lambda: updates.measure_fleet(build, *where))
-    if upgrade:
-        upgraded = agenda.attempt("upgrade", UPGRADE, lambda: upgrades.measure(build, given.storage))
-    if back or size or memory or drift:
-        agenda.attempt("the large bundle", LARGE, build.enlarged)
-    if back:
-        went_back = agenda.attempt("rollbacks", ROLLBACKS, lambda: rollbacks.measure(build, *where))
-    if size or memory:
-        sized = agenda.attempt("sizes", SIZES, lambda: sizes.measure(build, *where, size=size, memory=memory))
-    if drift:
-        drifted = [
-            agenda.attempt("drift on a host", DRIFT, lambda: drifts.on_host(build, given.storage)),
-            agenda.attempt("drift of the fleet", DRIFT, lambda: drifts.of_fleet(build, *where)),
-            agenda.attempt("the page of drift", DRIFT, drifts.page),
-        ]
+def _measure(agenda: Agenda, directory: Path, given: argparse.Namespace) -> list[Figure]:
+    scene, wanted = Scene(given.hosts, given.storage), set(given.only)
+    figures = _attempt(agenda, wanted, _unbuilt(scene, given.rate))
+    if not wanted - UNBUILT:
+        return figures
+    build = agenda.attempt("build", BUILD, lambda: builds.make(directory))
+    return [*_measure_built(agenda, build, scene, wanted), *figures] if build else figures
+
+
+def _measure_built(agenda: Agenda, build: builds.Build, scene: Scene, wanted: set[str]) -> list[Figure]:
+    rollouts = Rollouts(build, scene, first="rollout" in wanted, second="second" in wanted)
+    figures = _attempt(agenda, wanted, _built(build, scene, rollouts, wanted))
     if rollouts.took and agenda.left > 1.3 * rollouts.took:
         agenda.attempt("rollouts again", ROUND, rollouts.round)
-    parts = (updated, many, upgraded, went_back, sized, packed, *drifted)
-    return [*rollouts.figures(), *(figure for figures in parts for figure in figures or ())]
+    return [*rollouts.figures(), *figures]
+
+
+def _attempt(agenda: Agenda, wanted: set[str], steps: Iterable[Step]) -> list[Figure]:
+    """The figures of the steps that are wanted."""
+    found = [agenda.attempt(name, limit, step) for name, parts, limit, step in steps if parts & wanted]
+    return [figure for figures in found for figure in figures or ()]
+
+
+def _unbuilt(scene: Scene, rate: str) -> Iterator[Step]:
+    yield "deltas", {"update"}, UPDATE, updates.deltas
+    yield "update", {"update"}, UPDATE, lambda: updates.measure(scene, 1.2)
+    yield "update over thin links", {"thin"}, UPDATE, lambda: updates.measure(replace(scene, rate=rate), 1.0)
+    yield "fleet", {FLEET}, MANY, lambda: fleets.measure(scene)
+
+
+def _enlarge(build: builds.Build) -> None:
+    """Make what several parts need."""
+    build.enlarged()
+
+
+def _built(build: builds.Build, scene: Scene, rollouts: Rollouts, wanted: set[str]) -> Iterator[Step]:
+    size, memory = "size" in wanted, "memory" in wanted
+    yield "packing", {"pack"}, PACKING, lambda: packing.measure(build)
+    yield "rollouts", {"rollout", "second"}, ROUND, rollouts.round
+    yield "upgrade", {"upgrade"}, UPGRADE, lambda: upgrades.measure(build, scene)
+    yield "the large bundle", {"rollback", "size", "memory", "drift"}, LARGE, lambda: _enlarge(build)
+    yield "rollbacks", {"rollback"}, ROLLBACKS, lambda: rollbacks.measure(build, scene)
+    yield "sizes", {"size", "memory"}, SIZES, lambda: sizes.measure(build, scene, size=size, memory=memory)
+    yield "drift on a host", {"drift"}, DRIFT, lambda: drifts.on_host(build, scene)
+    yield "drift of the fleet", {"drift"}, DRIFT, lambda: drifts.of_fleet(build, scene)
+    yield "the page of drift", {"drift"}, DRIFT, drifts.page
 
 
 def machine(given: argparse.Namespace) -> str:
@@ -155,6 +175,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", type=_parts, default=PARTS, help=f"some of {','.join(PARTS)} (default: all)")
     parser.add_argument("--hosts", type=int, default=8, help="how many (default: %(default)s)")
     parser.add_argument("--storage", choices=("tmpfs", "disk"), default="tmpfs", help="what they write to")
+    parser.add_argument("--rate", default="50mbit", help="of each thin link, as tc reads it (default: %(default)s)")
     return parser.parse_args(words)
 
 

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import json
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
+import zstandard
 from world import bundles, channel
 from world.ansible import BIN, play, run
 from world.process import WorldError
@@ -82,10 +85,29 @@ def conda_pack(prefix: Path, archive: Path) -> list[str | Path]:
     return [BIN / "conda-pack", "--quiet", "--n-threads", "-1", "--prefix", prefix, "--output", archive]
 
 
-def proportions(bundle: Path) -> tuple[int, int]:
-    """Bytes and files of what *bundle* deploys."""
-    needs = json.loads((bundle / "manifest.json").read_text())["needs"]
-    return needs["size"], needs["inodes"]
+def plain(bundle: Path, archive: Path) -> Path:
+    """Make of *bundle* the archive that conda-pack makes unless told otherwise: every host can unpack it with tar."""
+    with zstandard.open(bundle / "archive.tar.zst") as tar, gzip.open(archive, "wb", compresslevel=4) as packed:
+        shutil.copyfileobj(tar, packed, 1 << 20)
+    return archive
+
+
+def described(bundle: Path) -> dict[str, Any]:
+    """What *bundle* says of itself."""
+    found: dict[str, Any] = json.loads((bundle / "manifest.json").read_text())
+    return found
+
+
+def packed_size(bundle: Path) -> int:
+    """Bytes of its archive."""
+    size: int = described(bundle)["encodings"][0]["piece"]["size"]
+    return size
+
+
+def beside(bundle: Path, large: Path) -> str:
+    """What to call *large*, another bundle: how much larger it is than *bundle* once deployed."""
+    needs, more = described(bundle)["needs"], described(large)["needs"]
+    return f"large ({more['size'] / needs['size']:.1f} x bytes, {more['inodes'] / needs['inodes']:.1f} x files)"
 
 
 def _size(directory: Path) -> int:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from world.process import say
 
 from bench.builds import Build
 from bench.figures import Figure, Pairs, summary
-from bench.sites import Site, fresh_site, unchanged
+from bench.sites import Scene, Site, fresh_site, unchanged
 
 PAIRS = 5
 #: Of the page.
@@ -26,11 +27,11 @@ _ON_HOST = Path(__file__).with_name("on_host.py")
 _SHIPPED = Path(__file__).parents[2] / "plugins/module_utils"
 
 
-def on_host(build: Build, storage: str) -> list[Figure]:
+def on_host(build: Build, scene: Scene) -> list[Figure]:
     """Deploy the example and one five times its size to one host, and look at both there, without Ansible."""
     large = build.enlarged()
     figures = []
-    with fresh_site(1, storage) as site:
+    with fresh_site(dataclasses.replace(scene, hosts=1)) as site:
         for bundle, name, called in ((build.bundle, "my_env", "example"), (large, "large", "large environment")):
             say(f"looking at the {called}")
             site.ours(bundle, bytecode=True)
@@ -38,9 +39,9 @@ def on_host(build: Build, storage: str) -> list[Figure]:
     return figures
 
 
-def of_fleet(build: Build, hosts: int, storage: str) -> list[Figure]:
+def of_fleet(build: Build, scene: Scene) -> list[Figure]:
     """Deploy the example to many hosts, and look at all of them."""
-    with fresh_site(hosts, storage) as site:
+    with fresh_site(scene) as site:
         site.ours(build.bundle, bytecode=True)
         say("looking at the fleet")
         pairs = [(unchanged(site.drift(build.bundle)).seconds, site.ping().seconds) for _pair in range(PAIRS)]

@@ -54,7 +54,9 @@ class Pairs:
 
 
 def summary(values: Sequence[float], unit: str) -> str:
-    """The smallest and the median of *values*."""
+    """The smallest and the median of *values*, or the only one."""
+    if len(values) == 1:
+        return f"{values[0]:.2f} {unit}"
     return f"{min(values):.1f} / {statistics.median(values):.1f} {unit}"
 
 

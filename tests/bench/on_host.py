@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from typing import Any, Callable
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.drift import inspect
@@ -54,8 +55,7 @@ def main() -> None:
     for mode, other in beside.items():
         other(top)
         measured[mode] = [
-            (seconds(lambda mode=mode: look(envs_dir, name, mode)), seconds(lambda other=other: other(top)))
-            for _pair in range(pairs)
+            (seconds(partial(look, envs_dir, name, mode)), seconds(partial(other, top))) for _pair in range(pairs)
         ]
     print(json.dumps(measured))
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -16,7 +15,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder.bundles impo
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from world.process import run
 
-from bench.builds import Build, conda_pack
+from bench.builds import Build, conda_pack, packed_size
 from bench.figures import Figure, Pairs
 from bench.processes import cpu_of_children
 
@@ -28,8 +27,7 @@ _TIMEOUT = 60
 def measure(build: Build) -> list[Figure]:
     """Pack the example both ways, in turn."""
     pairs = [(_ours(build), _theirs(build)) for _pair in range(PAIRS)]
-    manifest = json.loads((build.bundle / "manifest.json").read_text())
-    sizes = (manifest["encodings"][0]["piece"]["size"] / 1e6, build.archive.stat().st_size / 1e6)
+    sizes = (packed_size(build.bundle) / 1e6, build.archive.stat().st_size / 1e6)
     names = ("ours", "conda-pack -j -1")
     return [
         Pairs(names, "s", [(ours[0], theirs[0]) for ours, theirs in pairs]).figure("packing, all checks included", 0.8),

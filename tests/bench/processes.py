@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_INTERVAL = 0.02
+#: Of prctl(2).
+_SET_CHILD_SUBREAPER = 36
 #: What there is no process for any more.
 _GONE = (FileNotFoundError, ProcessLookupError)
 
@@ -49,6 +52,18 @@ def cpu_of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def adopt() -> None:
+    """From now on, what is started below this process and outlives its parent becomes a child of this process."""
+    ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), 0, 0, 0)
+
+
+def wait_for(orphans: set[int]) -> None:
+    """Return when these children have ended; only then is their CPU time known."""
+    for orphan in orphans:
+        with suppress(ChildProcessError):
+            os.waitpid(orphan, 0)
+
+
 def busy(seconds: float = 1.0) -> float:
     """The share of this machine that is in use for the next *seconds*, from 0 to 1."""
     before, idle_before = _machine_ticks()
@@ -63,22 +78,26 @@ def _machine_ticks() -> tuple[int, int]:
     return sum(fields), fields[3] + fields[4]
 
 
-class Forks(threading.Thread):
-    """While its block runs, watches the forks of the programs that this process starts."""
+class _Watch(threading.Thread):
+    """While its block runs, looks from time to time at what this process started meanwhile."""
+
+    _INTERVAL: float
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        #: Bytes that the largest fork ever had in memory.
+        #: Bytes in memory, at the most.
         self.peak = 0
+        self._before = set(children(os.getpid()))
         self._over = threading.Event()
 
     def run(self) -> None:
-        while not self._over.wait(_INTERVAL):
-            for program in children(os.getpid()):
-                for fork in children(program):
-                    self.peak = max(self.peak, _peak(fork))
+        while not self._over.wait(self._INTERVAL):
+            self.peak = max(self.peak, self._look(set(children(os.getpid())) - self._before))
 
-    def __enter__(self) -> Forks:
+    def _look(self, programs: set[int]) -> int:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -87,9 +106,28 @@ class Forks(threading.Thread):
         self.join()
 
 
-def _peak(pid: int) -> int:
+class Forks(_Watch):
+    """The largest fork of any program."""
+
+    _INTERVAL = 0.02
+
+    def _look(self, programs: set[int]) -> int:
+        forks = (fork for program in programs for fork in children(program))
+        return max((_bytes(fork, "status", "VmHWM:") for fork in forks), default=0)
+
+
+class Memory(_Watch):
+    """All together; what several share is counted once. It takes some CPU time to know."""
+
+    _INTERVAL = 0.5
+
+    def _look(self, programs: set[int]) -> int:
+        return sum(_bytes(each, "smaps_rollup", "Pss:") for program in programs for each in tree(program))
+
+
+def _bytes(pid: int, file: str, name: str) -> int:
     with suppress(*_GONE):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
+        for line in Path(f"/proc/{pid}/{file}").read_text().splitlines():
+            if line.startswith(name):
                 return int(line.split()[1]) * 1024
     return 0

@@ -6,29 +6,29 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from world import bundles
 from world.process import say
 
-from bench.builds import Build, proportions
+from bench.builds import Build, beside, described
 from bench.figures import Figure, Pairs
-from bench.sites import Site, Timed, fresh_site
+from bench.sites import Scene, Site, Timed, fresh_site
 
 #: At most, as each takes much memory.
 HOSTS = 2
 PAIRS = 6
 
 
-def measure(build: Build, hosts: int, storage: str) -> list[Figure]:
+def measure(build: Build, scene: Scene) -> list[Figure]:
     """Deploy two generations of the example and of a large environment, then go back and forth."""
     say("bundles to go back and forth between")
     example = (bundles.ensure(bundles.EARLIER), build.bundle)
     large = (build.enlarged(), build.touched())
     # Each has two large generations, and room for as much again as the last of them needs.
-    with fresh_site(min(hosts, HOSTS), storage, "4g") as site:
+    with fresh_site(replace(scene, hosts=min(scene.hosts, HOSTS), size="4g")) as site:
         for bundle in (*example, *large):
             site.ours(bundle, bytecode=False)
         small, big = _goings(site, "my_env", example), _goings(site, "large", large)
@@ -40,16 +40,14 @@ def measure(build: Build, hosts: int, storage: str) -> list[Figure]:
             ping, one, other = site.ping(), next(small), next(big)
             beside_ping.append((one.seconds, ping.seconds))
             beside_small.append((other.seconds, one.seconds))
-    (size, files), (large_size, large_files) = proportions(example[1]), proportions(large[1])
-    name = f"large ({large_size / size:.1f} x bytes, {large_files / files:.1f} x files)"
     return [
         Pairs(("rollback", "ping"), "s", beside_ping).figure("rollback, beside a ping", 1.5),
-        Pairs((name, "example"), "s", beside_small).figure("rollback, large environment", 1.2),
+        Pairs((beside(example[1], large[1]), "example"), "s", beside_small).figure("rollback, large environment", 1.2),
     ]
 
 
 def _goings(site: Site, name: str, pair: tuple[Path, Path]) -> Iterator[Timed]:
     """Go to the first of the two, which is not live, then to the other, and so on."""
-    ids = [json.loads((bundle / "manifest.json").read_text())["content_id"] for bundle in pair]
+    ids = [described(bundle)["content_id"] for bundle in pair]
     for content_id in itertools.cycle(ids):
         yield site.back(name, content_id)

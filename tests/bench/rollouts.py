@@ -14,7 +14,7 @@ from world.process import say
 
 from bench.builds import Build
 from bench.figures import Figure, Pairs, summary
-from bench.sites import Timed, fresh_site, unchanged
+from bench.sites import Scene, Timed, fresh_site, unchanged
 
 #: Second runs beside pings in a round.
 SECONDS = 4
@@ -39,10 +39,9 @@ class Round:
 class Rollouts:
     """Rounds of rollouts, with fresh hosts for each contender."""
 
-    def __init__(self, build: Build, hosts: int, storage: str, *, first: bool, second: bool) -> None:
+    def __init__(self, build: Build, scene: Scene, *, first: bool, second: bool) -> None:
         self._build = build
-        self._hosts = hosts
-        self._storage = storage
+        self._scene = scene
         self._first = first
         self._second = second
         self._rounds: list[Round] = []
@@ -70,7 +69,7 @@ class Rollouts:
 
     def _naive(self, found: Round) -> None:
         say("the naive playbook")
-        with fresh_site(self._hosts, self._storage) as site:
+        with fresh_site(self._scene) as site:
             for _time in range(2 if self._second else 1):
                 found.naive.append(site.naive(self._build.archive))
                 found.left.append(site.placeholders(str(self._build.prefix)))
@@ -78,12 +77,12 @@ class Rollouts:
     def _bare(self, found: Round) -> None:
         if self._first:
             say("ours without bytecode")
-            with fresh_site(self._hosts, self._storage) as site:
+            with fresh_site(self._scene) as site:
                 found.bare.append(site.ours(self._build.bundle, bytecode=False))
 
     def _full(self, found: Round) -> None:
         say("ours with bytecode")
-        with fresh_site(self._hosts, self._storage) as site:
+        with fresh_site(self._scene) as site:
             found.full.append(site.ours(self._build.bundle, bytecode=True))
             found.ours_left = site.placeholders(str(self._build.prefix))
             for _time in range(SECONDS if self._second else 0):
@@ -101,7 +100,7 @@ class Rollouts:
         yield _wall(names, off).figure("first rollout, bytecode off", 0.45)
         yield _cpu(names, off).figure("first rollout, bytecode off, CPU of all")
         yield _wall(names, on).figure("first rollout, bytecode on")
-        with_it, without = ([ours.host_cpu / self._hosts for ours, _naive in pairs] for pairs in (on, off))
+        with_it, without = ([ours.host_cpu / self._scene.hosts for ours, _naive in pairs] for pairs in (on, off))
         yield Figure(
             "bytecode, CPU of a host",
             f"{statistics.median(with_it) - statistics.median(without):.1f} s",
@@ -121,7 +120,7 @@ class Rollouts:
             "0",
             last.ours_left == 0,
             f"naive: {last.left[0]} after its first run, {last.left[1]} after its second,"
-            f" which says changed={last.naive[1].changed // self._hosts} and would say so for ever",
+            f" which says changed={last.naive[1].changed // self._scene.hosts} and would say so for ever",
         )
 
 

@@ -5,19 +5,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
+import os
 import re
-import shlex
+import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
+from world import posix
 from world.ansible import BIN, Play, run
 from world.fleet import Fleet
 from world.fleet import specs as host_specs
@@ -31,10 +33,28 @@ from bench import processes
 PREFIX = "/opt/conda/envs/my_env"
 
 _NAIVE = Path(__file__).with_name("naive.yml")
+_RSYNC = Path(__file__).with_name("rsync.yml")
+_STICK = "/media/stick"
 #: Seconds that sshd gets to end the sessions of a run.
 _PATIENCE = 10
+#: Seconds for tar alone to one host, on a thin link of a busy machine.
+_SENDING = 300
 #: A host's own: init and sshd.
 _RESIDENTS = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """How large a site is."""
+
+    hosts: int
+    storage: str
+    #: Of each host's memory, to write to.
+    size: str = "2g"
+    #: Hosts at once, whoever does it; 0: all.
+    forks: int = 0
+    #: What each host's cable lets through.
+    rate: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,8 +65,10 @@ class Timed:
     seconds: float
     #: CPU time on all hosts together.
     host_cpu: float
-    #: CPU time of Ansible, the connections it leaves open aside.
+    #: CPU time of all that ran on the controller, connections included.
     controller_cpu: float
+    #: Bytes that all hosts received, headers included.
+    received: int
     changed: int
 
     @property
@@ -58,14 +80,14 @@ class Timed:
 class Site:
     """A fleet for as long as the block runs. Every run opens its own connections, as one of another day would."""
 
-    def __init__(self, directory: Path, hosts: int, storage: str, size: str) -> None:
+    def __init__(self, directory: Path, scene: Scene) -> None:
         self._home = directory / "controller"
         self._layout = Layout(directory / "fleet")
-        specs = host_specs(hosts, RELEASES, storage, controller=False)
-        self._fleet = Fleet(
-            self._layout.directory, [dataclasses.replace(spec, size=size, rsync=True) for spec in specs]
-        )
-        self._common = ["-i", str(self._layout.inventory), "--forks", str(hosts)]
+        plain = host_specs(scene.hosts, RELEASES, scene.storage, controller=False)
+        specs = [dataclasses.replace(spec, size=scene.size, rate=scene.rate, rsync=True) for spec in plain]
+        self._fleet = Fleet(self._layout.directory, specs)
+        self._forks = scene.forks or scene.hosts
+        self._common = ["-i", str(self._layout.inventory), "--forks", str(self._forks)]
 
     def __enter__(self) -> Site:
         self._fleet.__enter__()
@@ -81,23 +103,27 @@ class Site:
         """The least that Ansible can do."""
         return self._run("ansible", "all", "-m", "ansible.builtin.ping")
 
-    def ours(self, bundle: Path, *, bytecode: bool) -> Timed:
-        """Roll *bundle* out with the collection."""
-        variables = {"env_deploy_bundle": str(bundle), "env_deploy_bytecode": bytecode}
-        return self._run("ansible-playbook", "airgap.conda.rollout", "-e", json.dumps(variables))
+    def ours(self, bundle: Path, *, bytecode: bool, **more: str) -> Timed:
+        """Roll *bundle* out with the collection, with more variables of the role."""
+        wanted = {"env_deploy_bundle": str(bundle), "env_deploy_bytecode": bytecode, **more}
+        return self._play("airgap.conda.rollout", wanted)
+
+    def near(self, bundle: Path) -> Timed:
+        """Roll *bundle* out to hosts that have it on a stick; from a web server of the site, ours sends no more."""
+        for host in self._fleet.hosts:
+            host.push(bundle, f"{_STICK}/{bundle.name}")
+        return self.ours(bundle, bytecode=False, env_deploy_source="path", env_deploy_source_path=_STICK)
 
     def back(self, name: str, to: str) -> Timed:
         """Go to another generation of an environment; WorldError where one is live already."""
-        variables = {"env_rollback_name": name, "env_rollback_to": to}
-        timed = self._run("ansible-playbook", "airgap.conda.rollback", "-e", json.dumps(variables))
+        timed = self._play("airgap.conda.rollback", {"env_rollback_name": name, "env_rollback_to": to})
         if timed.changed != len(self._fleet.hosts):
             raise WorldError(f"a rollback changed {timed.changed} hosts of {len(self._fleet.hosts)}")
         return timed
 
     def drift(self, bundle: Path) -> Timed:
         """Look whether the hosts still are what *bundle* made of them."""
-        variables = {"env_deploy_bundle": str(bundle)}
-        return self._run("ansible-playbook", "airgap.conda.drift", "-e", json.dumps(variables))
+        return self._play("airgap.conda.drift", {"env_deploy_bundle": str(bundle)})
 
     def on_host(self, script: Path, shipped: Path, name: str, pairs: int) -> str:
         """Run *script* on a host, where it finds what modules ship; return what it prints."""
@@ -109,24 +135,32 @@ class Site:
 
     def naive(self, archive: Path) -> Timed:
         """Roll *archive* out without the collection."""
-        return self._run("ansible-playbook", str(_NAIVE), "-e", json.dumps({"archive": str(archive)}))
+        return self._play(str(_NAIVE), {"archive": str(archive)})
 
     def answer(self, command: str) -> str:
         """What *command* says on a host."""
         return self._fleet.hosts[-1].run(command).stdout
 
     def bare(self, archive: Path) -> Timed:
-        """What the transport and tar alone take: C(ssh host tar -x) of *archive* to all hosts at once."""
-        return self._each("mkdir -p /srv/bare && tar -C /srv/bare -xz", archive)
+        """What the transport and tar alone take: C(ssh host tar -x) of *archive*."""
+        words = ssh_options(self._layout.known_hosts, self._fleet.state.machine)
+        words += ["-i", str(self._layout.key), "-o", "BatchMode=yes", "-o", "Compression=no"]
+        unpack = f"mkdir -p {PREFIX} && tar -C {PREFIX} -xz"
+        commands = [["ssh", *words, f"root@{host.address}", unpack] for host in self._fleet.hosts]
+
+        def send(command: list[str]) -> None:
+            with archive.open("rb") as file:
+                subprocess.run(command, stdin=file, capture_output=True, timeout=_SENDING, check=True)
+
+        def send_all() -> int:
+            with ThreadPoolExecutor(self._forks) as pool:
+                return len(list(pool.map(send, commands)))
+
+        return self._timed(send_all)
 
     def rsync(self, tree: Path) -> Timed:
-        """Make /srv/rsync on all hosts like *tree*, at once."""
-        commands = []
-        for host in self._fleet.hosts:
-            through = shlex.join(["ssh", *self._options()])
-            target = f"root@{host.address}:/srv/rsync/"
-            commands.append(["rsync", "-a", "--delete", "--mkpath", "-e", through, f"{tree}/", target])
-        return self._at_once(commands)
+        """Make the environment like *tree* with rsync, driven from Ansible."""
+        return self._play(str(_RSYNC), {"tree": str(tree)}, ANSIBLE_COLLECTIONS_PATH=str(posix.ensure()))
 
     def tree(self, into: Path) -> Path:
         """A copy of what is live on the first host, relocated as it is."""
@@ -134,33 +168,12 @@ class Site:
         run_program(["cp", "-a", f"{host.root}{PREFIX}", into], timeout=120)
         return into
 
-    def received(self) -> int:
-        """Bytes that all hosts have received so far, headers included."""
-        return sum(host.interface_bytes()[0] for host in self._fleet.hosts)
-
-    def _options(self) -> list[str]:
-        options = ssh_options(self._layout.known_hosts, self._fleet.state.machine)
-        return [*options, "-i", str(self._layout.key), "-o", "BatchMode=yes", "-o", "Compression=no"]
-
-    def _each(self, command: str, stdin: Path) -> Timed:
-        words = [["ssh", *self._options(), f"root@{host.address}", command] for host in self._fleet.hosts]
-        return self._at_once(words, stdin)
-
-    def _at_once(self, commands: list[list[str]], stdin: Path = Path("/dev/null")) -> Timed:
-        """Run *commands* side by side, each with that file to read."""
-        host_cpu, controller_cpu = self._host_cpu(), processes.cpu_of_children()
-        began = time.monotonic()
-        with contextlib.ExitStack() as stack:
-            running = [
-                subprocess.Popen(words, stdin=stack.enter_context(stdin.open("rb")), stdout=subprocess.DEVNULL)
-                for words in commands
-            ]
-            codes = [process.wait() for process in running]
-        seconds = time.monotonic() - began
-        if any(codes):
-            raise WorldError(f"{commands[0][0]} failed: {codes}")
-        controller_cpu = processes.cpu_of_children() - controller_cpu
-        return Timed(seconds, self._host_cpu() - host_cpu, controller_cpu, 0)
+    def wipe(self) -> None:
+        """Hosts and controller as they were."""
+        for host in self._fleet.hosts:
+            host.run(f"rm -rf /opt/* {_STICK} /root/.ansible")
+        shutil.rmtree(self._home)
+        self._home.mkdir()
 
     def placeholders(self, *texts: str) -> int:
         """How many files of the environment on a host hold a package's placeholder or one of *texts*.
@@ -171,20 +184,37 @@ class Site:
         command = f"grep -rlaE '{pattern}' {PREFIX} --exclude=conda-unpack --exclude-dir=conda-meta | wc -l"
         return int(self.answer(command))
 
-    def _run(self, program: str, *words: str) -> Timed:
-        host_cpu, controller_cpu = self._host_cpu(), processes.cpu_of_children()
+    def _play(self, playbook: str, variables: Mapping[str, object], **environment: str) -> Timed:
+        return self._run("ansible-playbook", playbook, "-e", json.dumps(variables), **environment)
+
+    def _run(self, program: str, *words: str, **environment: str) -> Timed:
+        def work() -> int:
+            command = [str(BIN / program), *words, *self._common]
+            done = run(command, cwd=self._home, home=self._home, environment=environment)
+            self._check(program, done)
+            return done.changed
+
+        return self._timed(work)
+
+    def _timed(self, work: Callable[[], int]) -> Timed:
+        """Do *work*, which says how many hosts it changed."""
+        own = set(processes.children(os.getpid()))
+        host_cpu, controller_cpu, received = self._host_cpu(), processes.cpu_of_children(), self._received()
         began = time.monotonic()
-        done = run([str(BIN / program), *words, *self._common], cwd=self._home, home=self._home)
+        changed = work()
         seconds = time.monotonic() - began
-        controller_cpu = processes.cpu_of_children() - controller_cpu
-        self._check(program, done)
         self._hang_up()
-        return Timed(seconds, self._host_cpu() - host_cpu, controller_cpu, done.changed)
+        processes.wait_for(set(processes.children(os.getpid())) - own)
+        controller_cpu = processes.cpu_of_children() - controller_cpu
+        return Timed(seconds, self._host_cpu() - host_cpu, controller_cpu, self._received() - received, changed)
 
     def _check(self, program: str, done: Play) -> None:
         if done.rc:
             words = "\n".join(done.output.strip().splitlines()[-20:])
             raise WorldError(f"{program} failed with {done.rc}:\n{words}")
+
+    def _received(self) -> int:
+        return sum(host.interface_bytes()[0] for host in self._fleet.hosts)
 
     def _host_cpu(self) -> float:
         return sum(processes.cpu_seconds(host.pid) for host in self._fleet.hosts)
@@ -202,9 +232,10 @@ class Site:
 
 
 @contextmanager
-def fresh_site(hosts: int, storage: str, size: str = "2g") -> Iterator[Site]:
-    """A site of which nothing is left; *size*: of each host's memory to write to."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as directory, Site(Path(directory), hosts, storage, size) as site:
+def fresh_site(scene: Scene) -> Iterator[Site]:
+    """A site of which nothing is left."""
+    processes.adopt()
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory, Site(Path(directory), scene) as site:
         yield site
 
 

@@ -9,28 +9,27 @@ from pathlib import Path
 
 from world.process import say
 
-from bench.builds import Build, proportions
+from bench.builds import Build, beside
 from bench.figures import Figure, Pairs
 from bench.processes import Forks
-from bench.sites import Site, fresh_site, unchanged
+from bench.sites import Scene, Site, fresh_site, unchanged
 
 PAIRS = 4
 
 
-def measure(build: Build, hosts: int, storage: str, *, size: bool, memory: bool) -> list[Figure]:
+def measure(build: Build, scene: Scene, *, size: bool, memory: bool) -> list[Figure]:
     """Deploy the example and a large environment to the same hosts, without bytecode; then run again for each."""
     large = build.enlarged()
-    figures = []
-    with fresh_site(hosts, storage) as site:
+    figures, names = [], (beside(build.bundle, large), "example")
+    with fresh_site(scene) as site:
         say("sending the example, then the large bundle")
         peaks = (_peak(site, large), _peak(site, build.bundle))
         if memory:
-            names = _names(build.bundle, large)
             figures.append(Pairs(names, "MB", [peaks]).figure("controller, peak memory of a fork", 1.1))
         if size:
             say("second runs of both")
             pairs = [(_second(site, large), _second(site, build.bundle)) for _pair in range(PAIRS)]
-            figures.append(Pairs(_names(build.bundle, large), "s", pairs).figure("second run, large environment", 1.2))
+            figures.append(Pairs(names, "s", pairs).figure("second run, large environment", 1.2))
     return figures
 
 
@@ -42,8 +41,3 @@ def _peak(site: Site, bundle: Path) -> float:
 
 def _second(site: Site, bundle: Path) -> float:
     return unchanged(site.ours(bundle, bytecode=False)).seconds
-
-
-def _names(bundle: Path, large: Path) -> tuple[str, str]:
-    (size, files), (large_size, large_files) = proportions(bundle), proportions(large)
-    return f"large ({large_size / size:.1f} x bytes, {large_files / files:.1f} x files)", "example"

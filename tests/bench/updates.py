@@ -1,7 +1,7 @@
 # Copyright: Contributors to the airgap.conda project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An update of one package: bytes on the hosts' interfaces and wall, beside a first rollout, tar alone and rsync."""
+"""A first rollout and an update of one package, beside the naive playbook, rsync and tar alone, on any link."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import zstandard
 from ansible_collections.airgap.conda.plugins.module_utils._builder.deltas import read_side, write_part
@@ -19,66 +20,111 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.delta import l
 from world import bundles
 from world.process import say
 
-from bench.builds import Build
+from bench.builds import packed_size, plain
 from bench.figures import Figure, Pairs
-from bench.sites import Site, Timed, fresh_site
+from bench.sites import Scene, Site, Timed, fresh_site, unchanged
 
 #: The example with one pure-Python package older.
 BEFORE = bundles.EXAMPLE.replace("attrs==23.1.0", "attrs==22.2.0")
 
 
-def measure(build: Build, hosts: int, storage: str) -> list[Figure]:
-    """Roll out, update, and do by rsync and by tar alone what can be done so."""
+class Race(NamedTuple):
+    """What a way to deploy took for the older version on bare hosts, then for the newer."""
+
+    first: Timed
+    update: Timed
+
+
+class Found(NamedTuple):
+    """All that ran on one site."""
+
+    ours: Race
+    naive: Race
+    rsync: Race
+    #: Ours, nothing being new; and a first rollout, the archive being there.
+    second: Timed
+    near: Timed
+    #: tar alone, and two pings.
+    least: tuple[Timed, ...]
+
+
+def deltas() -> list[Figure]:
+    """How large what has to be sent for the update is."""
     say("bundles of the example before and after an update")
     before, after = bundles.ensure(BEFORE), bundles.ensure(bundles.EXAMPLE)
-    archive = _archive(after)
-    with tempfile.TemporaryDirectory(prefix="bench-") as name, fresh_site(hosts, storage) as site:
-        directory = Path(name)
-        pings = [site.ping(), site.ping()]
-        bare = site.bare(build.archive)
-        first, first_bytes = _metered(site, lambda: site.ours(before, bytecode=False))
-        old = site.tree(directory / "old")
-        update, update_bytes = _metered(site, lambda: site.ours(after, bytecode=False))
-        new = site.tree(directory / "new")
-        site.rsync(old)
-        rsync, rsync_bytes = _metered(site, lambda: site.rsync(new))
-        delta = delta_size(before, after, directory)
-    allowed = bare.seconds + sum(ping.seconds for ping in pings)
-    changed = changed_size(before, after)
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        delta = delta_size(before, after, Path(name))
     return [
-        Pairs(("delta", "changed files"), "kB", [(delta / 1e3, changed / 1e3)]).figure("update, delta", 1.15),
-        Pairs(("delta", "archive"), "kB", [(delta / 1e3, archive / 1e3)]).figure(
-            "update, delta beside the whole", 0.03
-        ),
-        _bytes("first rollout, bytes to a host", first_bytes / hosts, archive),
-        _bytes("update, bytes to a host", update_bytes / hosts, archive),
-        Pairs(("ours", "rsync"), "kB", [(update_bytes / hosts / 1e3, rsync_bytes / hosts / 1e3)]).figure(
-            "update, bytes beside rsync of a relocated tree", 1.0
-        ),
-        Pairs(("update", "first"), "s", [(update.seconds, first.seconds)]).figure("update, wall", 0.5),
-        Pairs(("ours", "rsync"), "s", [(update.seconds, rsync.seconds)]).figure("update, wall beside rsync", 1.2),
-        Pairs(("ours", "tar and two pings"), "s", [(first.seconds, allowed)]).figure("first rollout, wall", 1.6),
+        _kilobytes(("delta", "changed files"), delta, changed_size(before, after)).figure("update, delta", 1.15),
+        _kilobytes(("delta", "archive"), delta, packed_size(after)).figure("update, delta beside the whole", 0.03),
     ]
 
 
-def measure_fleet(build: Build, hosts: int, storage: str) -> list[Figure]:
-    """First rollouts to half of the hosts and to all: what one more host costs, beside tar alone."""
-    found: dict[int, tuple[Timed, Timed]] = {}
-    for count in (hosts // 2, hosts):
-        say(f"{count} hosts")
-        with fresh_site(count, storage) as site:
-            found[count] = (site.ours(build.bundle, bytecode=False), site.bare(build.archive))
-    (few, few_bare), (many, many_bare) = found[hosts // 2], found[hosts]
-    more = hosts - hosts // 2
-    ours, bare = (many.seconds - few.seconds) / more, (many_bare.seconds - few_bare.seconds) / more
-    controller = (many.controller_cpu - few.controller_cpu) / more
+def measure(scene: Scene, limit_beside_rsync: float) -> list[Figure]:
+    """Do it in each way, one after the other, on hosts that are wiped in between."""
+    before, after = bundles.ensure(BEFORE), bundles.ensure(bundles.EXAMPLE)
+    with tempfile.TemporaryDirectory(prefix="bench-") as name, fresh_site(scene) as site:
+        ours, naive, rsync, second, near, least = _run(site, before, after, Path(name))
+    on = f" at {scene.rate}" if scene.rate else ""
+    first, update = f"first rollout{on}", f"update{on}"
     return [
-        Pairs(("ours", "tar alone"), "s", [(ours, bare)]).figure("one more host, wall", 1.2),
-        Figure("one more host, CPU of the controller", f"{controller:.2f} s"),
-        Figure(
-            f"first rollout to {hosts} hosts", f"{many.seconds:.1f} s", detail=f"to {hosts // 2}: {few.seconds:.1f} s"
-        ),
+        _walls(("ours", "tar and two pings"), ours.first, *least).figure(f"{first}, beside tar", 1.6),
+        _walls(("ours", "naive"), ours.first, naive.first).figure(f"{first}, beside the naive playbook"),
+        _walls(("ours", "rsync"), ours.first, rsync.first).figure(f"{first}, beside rsync"),
+        _walls(("update", "first"), ours.update, ours.first).figure(f"{update}, beside a first rollout", 0.5),
+        _walls(("ours", "naive"), ours.update, naive.update).figure(f"{update}, beside the naive playbook"),
+        _walls(("ours", "rsync"), ours.update, rsync.update).figure(f"{update}, beside rsync", limit_beside_rsync),
+        _sent(("ours", "naive"), ours, naive).figure(f"{update}, bytes beside the naive playbook"),
+        _sent(("ours", "rsync"), ours, rsync).figure(f"{update}, bytes beside rsync", 1.0),
+        cost(f"ping{on}", least[1], scene.hosts),
+        cost(f"second run{on}", second, scene.hosts),
+        cost(first, ours.first, scene.hosts),
+        cost(f"{first} by path or url", near, scene.hosts),
+        cost(update, ours.update, scene.hosts),
     ]
+
+
+def cost(what: str, timed: Timed, hosts: int) -> Figure:
+    """What each host had of a run."""
+    seconds = f"CPU of the controller {timed.controller_cpu / hosts:.2f} s, of the host {timed.host_cpu / hosts:.2f} s"
+    return Figure(f"{what}, for each host", f"{timed.received / hosts / 1e6:.2f} MB", detail=seconds)
+
+
+def _run(site: Site, before: Path, after: Path, directory: Path) -> Found:
+    archives = [plain(bundle, directory / f"{bundle.name}.tar.gz") for bundle in (before, after)]
+    say("tar alone")
+    least = (site.bare(archives[0]), site.ping(), site.ping())
+    site.wipe()
+    say("ours")
+    first = site.ours(before, bytecode=False)
+    second = unchanged(site.ours(before, bytecode=False))
+    trees = [site.tree(directory / "before")]
+    ours = Race(first, site.ours(after, bytecode=False))
+    trees.append(site.tree(directory / "after"))
+    site.wipe()
+    near = site.near(before)
+    site.wipe()
+    say("rsync of relocated trees")
+    rsync = _race(site.rsync, trees)
+    site.wipe()
+    say("the naive playbook")
+    return Found(ours, _race(site.naive, archives), rsync, second, near, least)
+
+
+def _race(way: Callable[[Path], Timed], versions: list[Path]) -> Race:
+    return Race(*map(way, versions))
+
+
+def _walls(names: tuple[str, str], one: Timed, *others: Timed) -> Pairs:
+    return Pairs(names, "s", [(one.seconds, sum(other.seconds for other in others))])
+
+
+def _sent(names: tuple[str, str], one: Race, other: Race) -> Pairs:
+    return _kilobytes(names, one.update.received, other.update.received)
+
+
+def _kilobytes(names: tuple[str, str], one: int, other: int) -> Pairs:
+    return Pairs(names, "kB", [(one / 1e3, other / 1e3)])
 
 
 def delta_size(before: Path, after: Path, directory: Path) -> int:
@@ -103,18 +149,3 @@ def changed_size(before: Path, after: Path) -> int:
 def _entries(bundle: Path) -> list[dict[str, str]]:
     lines = gzip.decompress((bundle / "files.jsonl.gz").read_bytes()).splitlines()
     return [json.loads(line) for line in lines]
-
-
-def _archive(bundle: Path) -> int:
-    return (bundle / "archive.tar.zst").stat().st_size
-
-
-def _bytes(what: str, size: float, archive: int) -> Figure:
-    return Figure(what, f"{size / 1e6:.2f} MB", detail=f"{size / archive:.1%} of the archive")
-
-
-def _metered(site: Site, work: Callable[[], Timed]) -> tuple[Timed, int]:
-    """Do *work*; return what it took, and the bytes that hosts received."""
-    before = site.received()
-    timed = work()
-    return timed, site.received() - before

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from world import bundles
 from world.process import say
 
 from bench.builds import Build
 from bench.figures import Figure
-from bench.sites import PREFIX, fresh_site
+from bench.sites import PREFIX, Scene, fresh_site
 
 #: Of the example, one package is another.
 BEFORE = bundles.EXAMPLE.replace("pandas=1.5.3", "pandas=1.5.2")
@@ -42,10 +43,10 @@ print(json.dumps([sum(blocks.values()), records, changed]))
 """
 
 
-def measure(build: Build, storage: str) -> list[Figure]:
+def measure(build: Build, scene: Scene) -> list[Figure]:
     """Deploy the example with another pandas to one host, then the example, both with bytecode."""
     say("an upgrade of one package")
-    with fresh_site(1, storage) as site:
+    with fresh_site(replace(scene, hosts=1)) as site:
         looks = []
         for bundle in (bundles.ensure(BEFORE), build.bundle):
             site.ours(bundle, bytecode=True)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -220,6 +221,27 @@ def test_volumes_are_file_systems_of_their_own(tmp_path: Path) -> None:
         assert host.run("ln /etc/passwd /opt/y", check=False).returncode
 
 
+def test_a_thin_cable_holds_back_each_way(tmp_path: Path) -> None:
+    with Fleet(tmp_path / "f", [HostSpec("one", rate="40mbit"), HostSpec("two")]) as pair:
+        one, two = pair.hosts
+        for host in (one, two):
+            host.push(pair.inventory.with_name("ssh") / "id_ed25519", "/root/key")
+        options = "-F /dev/null -i key -o StrictHostKeyChecking=no"
+        one.run(f"ssh {options} {two.address} head -c 2000000 /dev/zero >/srv/zeros")
+        one.run(f"ssh {options} {two.address} 'cat >/srv/zeros' </srv/zeros")
+        port = pair.state.members["one"].port
+        assert _held_back(one.pid, "eth0") > 0
+        assert _held_back(pair.supervisor, port) > 0
+        assert _held_back(two.pid, "eth0") == 0
+
+
+def _held_back(inside: int, interface: str) -> int:
+    """How often a packet had to wait for its turn at an interface in the network of a process."""
+    command = ["nsenter", f"--net=/proc/{inside}/ns/net", "tc", "-s", "qdisc", "show", "dev", interface]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return int(re.findall(r"overlimits (\d+)", said)[0])
+
+
 def test_two_fleets_live_side_by_side(brief: Fleet, tmp_path: Path) -> None:
     with Fleet(tmp_path / "g", PAIR) as other:
         assert other.state.network != brief.state.network
@@ -296,6 +318,7 @@ def test_fleet_ends_with_its_owner(tmp_path: Path) -> None:
         ([HostSpec("a b")], "letters and digits"),
         ([HostSpec("a", "buster")], "bullseye, bookworm, trixie"),
         ([HostSpec("a", storage="tape")], "disk or tmpfs"),
+        ([HostSpec("a", rate="slow")], "tbf rate slow"),
     ],
 )
 def test_what_cannot_be_is_said(tmp_path: Path, hosts: list[HostSpec], sentence: str) -> None:

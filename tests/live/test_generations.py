@@ -101,7 +101,7 @@ def test_users_never_meet_a_generation_that_is_not_healthy(
 ) -> None:
     controller.rollout(light_earlier)
     # Notes what users see while the check sees the new one.
-    seen = "python -c 'import attr; print(attr.__version__)'"
+    seen = "python -W ignore -c 'import attr; print(attr.__version__)'"
     command = f"{seen}; cat /proc/1/root{PREFIX}/conda-meta/airgap-generation; exit 3"
     health = json.dumps({"env_deploy_health": {"commands": [command]}})
     failed = controller.rollout(light, "-e", health)

@@ -41,7 +41,7 @@ from .process import WorldError, say
 
 __all__ = ["Fleet", "Host", "HostSpec"]
 
-PROGRAMS = {"ip": "iproute2", "nsenter": "util-linux", "ssh": "openssh-client"}
+PROGRAMS = {"ip": "iproute2", "tc": "iproute2", "nsenter": "util-linux", "ssh": "openssh-client"}
 PATIENCE = 60.0
 MOMENT = 0.01
 

@@ -50,7 +50,8 @@ class HostSpec:
 
     `storage` is where what it writes is kept: `disk` is a directory below the fleet's own,
     `tmpfs` is memory, at most `size`. `volumes` are further file systems in memory: mount point
-    to mount options, as in {"/opt": "size=64m", "/tmp": "noexec"}.
+    to mount options, as in {"/opt": "size=64m", "/tmp": "noexec"}. `rate` is what its cable lets
+    through, each way, as in 50mbit; without, as much as the machine bears.
     """
 
     name: str
@@ -60,6 +61,7 @@ class HostSpec:
     rsync: bool = False
     storage: str = "disk"
     size: str = "2g"
+    rate: str = ""
     volumes: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -166,7 +166,7 @@ class Supervisor:
             member = members[birth.name]
             birth.await_namespaces()
             try:
-                netns.connect(member.port, birth.pid, member.address)
+                netns.connect(member.port, birth.pid, member.address, member.spec.rate)
             except (WorldError, OSError):
                 # a host that has given up knows better why
                 os.close(birth.go)

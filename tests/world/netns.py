@@ -56,15 +56,20 @@ def build(machine: int) -> Switch:
     return switch
 
 
-def connect(port: str, pid: int, address: str) -> None:
-    """Put a cable between the switch and the namespace of a process, which gets this address."""
+def connect(port: str, pid: int, address: str, rate: str = "") -> None:
+    """Put a cable between the switch and the namespace of a process, which gets this address.
+
+    With a *rate* as tc(8) reads it, as in 50mbit, no more goes through the cable, each way.
+    """
     # the cable of a host that died a moment ago may still be there
     _remove(port)
     peer = f"name {NIC} address {_hardware(address)} netns {pid}"
     ip([f"link add {port} type veth peer {peer}", f"link set {port} master switch up"])
+    _limit(port, rate)
     with kernel.opened(f"/proc/{pid}/ns/net") as namespace, kernel.network_of(namespace):
         _forget_ipv6()
         ip(["link set lo up", f"addr add {address}/{PREFIX} dev {NIC}", f"link set {NIC} up"])
+        _limit(NIC, rate)
 
 
 def demolish(switch: Switch, machine: int) -> None:
@@ -86,6 +91,16 @@ def _remove(interface: str) -> None:
 def has(interface: str) -> bool:
     """Whether there is an interface of this name in the network namespace of this process."""
     return any(line.split(":")[0].strip() == interface for line in Path("/proc/self/net/dev").read_text().splitlines())
+
+
+def _limit(interface: str, rate: str) -> None:
+    """Let no more than that leave by this interface."""
+    if rate:
+        # a queue as a router at the end of such a line has it
+        words = f"tc qdisc add dev {interface} root tbf rate {rate} burst 64kb latency 100ms"
+        done = subprocess.run(words.split(), capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise WorldError(f"{words}: {' '.join(done.stderr.split())}; the kernel needs sch_tbf for this")
 
 
 def ip(commands: Sequence[str], *, inside: int | None = None) -> None:

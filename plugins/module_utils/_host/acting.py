@@ -14,7 +14,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.adopting import
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.generations import collect, surplus
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
-from ansible_collections.airgap.conda.plugins.module_utils._host.looking import View, verify_live
+from ansible_collections.airgap.conda.plugins.module_utils._host.looking import View
 from ansible_collections.airgap.conda.plugins.module_utils._host.making import make_generation
 from ansible_collections.airgap.conda.plugins.module_utils._host.payload import Payload
 from ansible_collections.airgap.conda.plugins.module_utils._host.quarantine import discard, rescue
@@ -29,9 +29,8 @@ def act(deployment: Deployment, view: View) -> bool:
         _remove(deployment)
         return True
     offer = deployment.offer()
-    if view.found.header and view.fresh_index:
-        # What vouches for the live tree now decides what that gives.
-        deployment.store.write_index(view.found.header.generation, view.fresh_index)
+    # What vouches for the live tree now decides what that gives.
+    keep_index(deployment, view)
     if view.plan.deploy and offer is not None:
         if not _deploy(deployment, offer, view):
             return False
@@ -42,8 +41,6 @@ def act(deployment: Deployment, view: View) -> bool:
         collect(deployment.store, view.surplus)
     if offer is not None:
         Incoming(deployment.store, offer).forget()
-    if view.plan.deploy or view.put or view.take:
-        _refresh_index(deployment)
     return True
 
 
@@ -88,12 +85,10 @@ def _make(deployment: Deployment, offer: Offer, incoming: Payload, view: View) -
     return header.generation
 
 
-def _refresh_index(deployment: Deployment) -> None:
-    """Note the stats of a tree that was just made, or registered, intact."""
-    header = deployment.store.live()
-    index = verify_live(deployment, header).fresh_index
-    if header and index is not None:
-        deployment.store.write_index(header.generation, index)
+def keep_index(deployment: Deployment, view: View) -> None:
+    """Keep the stats of what was seen intact: as it was found, or just made and registered."""
+    if view.found.header and view.fresh_index is not None:
+        deployment.store.write_index(view.found.header.generation, view.fresh_index)
 
 
 def _remove(deployment: Deployment) -> None:

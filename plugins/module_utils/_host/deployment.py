@@ -17,7 +17,7 @@ import re
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import decoders
-from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming, held, kept_pieces
+from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming, held
 from ansible_collections.airgap.conda.plugins.module_utils._host.payload import Origin, Payload, Pushed, origin_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._host.registering import Registrar, scope_of
@@ -124,15 +124,14 @@ class Deployment:
         offer = self.offer()
         if offer is None:
             return {}
-        found, own = decoders(), len(kept_pieces(self.store, offer))
+        found = decoders()
         received = Incoming(self.store, offer).received if offer.codec in found else 0
         return {
             "prefix": self.order.prefix,
             "stream": offer.stream,
-            "offset": max(received, own),
-            "own": own,
+            "offset": received,
             "decoders": found,
-            **(Basis() if self.lost_base else basis)._asdict(),
+            **(Basis() if self.lost_base and basis == offer.basis else basis)._asdict(),
             "held": held(self.store),
         }
 

@@ -11,11 +11,12 @@ import collections
 import contextlib
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._host.acting import act
+from ansible_collections.airgap.conda.plugins.module_utils._host.acting import act, keep_index
+from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import decoders
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import host_facts
 from ansible_collections.airgap.conda.plugins.module_utils._host.generations import recover
-from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming, kept_pieces
+from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
 from ansible_collections.airgap.conda.plugins.module_utils._host.looking import View, basis_for, look
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._host.recording import packages_in
@@ -54,7 +55,9 @@ def reconcile(
     rows.update({each: _row(each, view, packages_of(each, view)) for each, view in before.items()})
     done = {each: act(each, view) for each, view in before.items()}
     for deployment, found in zip(working, recovered):
-        rows[deployment].update(_now(look(deployment)), recovered=found)
+        after = look(deployment)
+        keep_index(deployment, after)
+        rows[deployment].update(_now(after), recovered=found)
     awaited = [each.awaited(basis_for(each, before[each])) for each, finished in done.items() if not finished]
     return _result(rows.values(), awaited)
 
@@ -101,24 +104,17 @@ def _contested(deployments: t.Iterable[Deployment]) -> t.Iterator[str]:
 
 
 def accept(deployments: t.Sequence[Deployment], parts: t.Sequence[Fields]) -> None:
-    """Append what was sent to each stream that awaits it, after what is here already."""
-    streams = []
-    for deployment in deployments if parts else ():
-        offer = deployment.offer() if deployment.order.state == "present" else None
-        if offer:
-            incoming = Incoming(deployment.store, offer)
-            own = kept_pieces(deployment.store, offer)
-            if incoming.received < len(own):
-                incoming.extend(own[incoming.received :])
-            streams.append((offer.stream, incoming))
+    """Append what was sent to each stream that awaits it; what none does was foreseen wrongly, or sent by two."""
+    streams = [
+        (offer.stream, Incoming(deployment.store, offer))
+        for deployment in deployments
+        for offer in [deployment.offer() if deployment.order.state == "present" else None]
+        if offer and offer.codec in decoders()
+    ]
     for part in parts:
-        awaiting = [
-            incoming for stream, incoming in streams if stream == part["stream"] and incoming.received == part["offset"]
-        ]
-        if not awaiting:
-            raise DeployError(f"nothing awaits the part for byte {part['offset']} that was sent; run again")
-        for incoming in awaiting:
-            incoming.append(part["path"], part["sha256"])
+        for stream, incoming in streams:
+            if stream == part["stream"] and incoming.received == part["offset"]:
+                incoming.append(part["path"], part["sha256"])
 
 
 def _has_work(view: View) -> bool:

@@ -15,12 +15,7 @@ import typing as t
 from ansible_collections.airgap.conda.plugins.module_utils._host.staging import write_all
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
-from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
-    FILES_PIECE,
-    MANIFEST_PIECE,
-    STREAM_NAME,
-    Offer,
-)
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import STREAM_NAME, Offer
 
 _CHUNK = 1 << 20
 
@@ -30,17 +25,6 @@ def held(store: Store) -> dict[str, int]:
     with contextlib.suppress(FileNotFoundError), os.scandir(store.path("incoming", "")) as listing:
         return {item.name: item.stat().st_size for item in listing}
     return {}
-
-
-def kept_pieces(store: Store, offer: Offer) -> bytes:
-    """Return the first pieces of *offer* where a generation was made with just these: all but its archive."""
-    wanted = [offer.pieces[kind].sha256 for kind in (MANIFEST_PIECE, FILES_PIECE)]
-    for generation in store.recorded(offer.content_id):
-        with contextlib.suppress(FileNotFoundError):
-            kept = (store.manifest(generation), store.file_list(generation))
-            if [hashlib.sha256(piece).hexdigest() for piece in kept] == wanted:
-                return b"".join(kept)
-    return b""
 
 
 class Incoming:

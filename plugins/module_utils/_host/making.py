@@ -22,7 +22,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.payload import 
 from ansible_collections.airgap.conda.plugins.module_utils._host.recording import now
 from ansible_collections.airgap.conda.plugins.module_utils._host.sharing import Sharing
 from ansible_collections.airgap.conda.plugins.module_utils._host.staging import Staging
-from ansible_collections.airgap.conda.plugins.module_utils._host.store import remove_tree
+from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store, remove_tree
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
 from ansible_collections.airgap.conda.plugins.module_utils._model.delta import Basis, lacking
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BaseLostError, DeployError
@@ -31,9 +31,11 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
     GENERATION_MARKER,
     Entry,
     content_id_of,
+    pack_files,
     parse_files,
     unpack_files,
 )
+from ansible_collections.airgap.conda.plugins.module_utils._model.list_delta import patched_list
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
     ARCHIVE_PIECE,
     FILES_PIECE,
@@ -44,6 +46,9 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.ownership impo
 from ansible_collections.airgap.conda.plugins.module_utils._model.plan import Want
 from ansible_collections.airgap.conda.plugins.module_utils._model.preflight import check_room, shortage
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header
+
+#: Level of compression of what stays here.
+_FAST = 1
 
 
 def make_generation(deployment: Deployment, offer: Offer, want: Want, incoming: Payload) -> Header:
@@ -64,8 +69,8 @@ def make_generation(deployment: Deployment, offer: Offer, want: Want, incoming: 
 
 def _make(deployment: Deployment, offer: Offer, staging: Staging, incoming: Payload) -> Header:
     order, store = deployment.order, deployment.store
-    packed = incoming.piece(FILES_PIECE)
-    entries = parse_files(_file_list(packed, offer.content_id))
+    files = _file_list(store, offer, incoming.piece(FILES_PIECE))
+    entries = parse_files(files)
     if not entries:
         raise DeployError("the bundle holds no file at all; it is refused")
     check_room(entries, offer.needs)
@@ -87,7 +92,7 @@ def _make(deployment: Deployment, offer: Offer, staging: Staging, incoming: Payl
         deployment.progress.say("compiling bytecode")
         compile_bytecode(staging, store.staging, order.prefix, settled)
     staging.note_packages(Ownership(claims_of(store.staging)))
-    store.write_receipt(header, staging.items.values(), incoming.piece(MANIFEST_PIECE), packed)
+    store.write_receipt(header, staging.items.values(), incoming.piece(MANIFEST_PIECE), pack_files(files, _FAST))
     store.write_index(header.generation, stat_index(store.staging))
     return header
 
@@ -152,8 +157,15 @@ def _mode_of(prefix: str) -> int:
     return stat.S_IMODE(os.lstat(prefix).st_mode) if os.path.isdir(prefix) else 0o755
 
 
-def _file_list(packed: bytes, content_id: str) -> bytes:
-    files = unpack_files(packed)
-    if content_id_of(files) != content_id:
-        raise DeployError("the file list is not that of the content id; the bundle is damaged, copy it again")
+def _file_list(store: Store, offer: Offer, piece: bytes) -> bytes:
+    """Return the file list of *offer*: of *piece* alone, or of it and the list that the offer builds on."""
+    if not offer.basis.base:
+        files = unpack_files(piece)
+        if content_id_of(files) != offer.content_id:
+            raise DeployError("the file list is not that of the content id; the bundle is damaged, copy it again")
+        return files
+    older = store.list_of(offer.basis.base)
+    files = patched_list(older, piece) if older else b""
+    if content_id_of(files) != offer.content_id:
+        raise BaseLostError(f"the file list of {offer.basis.base[:12]} is not here any more; the whole archive is sent")
     return files

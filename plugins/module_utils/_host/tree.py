@@ -71,15 +71,20 @@ def _append_below(directory: int, name: str, path: str, lines: list[str], denied
 
 
 def _stats(status: os.stat_result) -> str:
-    return (
-        f"{status.st_mode} {status.st_uid} {status.st_gid} {status.st_ino} {status.st_size}"
-        f" {status.st_mtime_ns} {status.st_ctime_ns}"
-    )
+    return " ".join(map(str, stats_of(status)))
 
 
 def stats_of(status: os.stat_result) -> Stats:
     """Return what a stat index says of a file with *status*."""
-    return tuple(map(int, _stats(status).split()))
+    return (
+        status.st_mode,
+        status.st_uid,
+        status.st_gid,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
 
 
 class Touched:
@@ -97,9 +102,10 @@ class Touched:
         if stats_of(before)[:-1] != stats_of(now)[:-1]:
             # Somebody else was at it as well.
             return
-        first = self._first.pop(_stats(before).encode(), _stats(before).encode())
-        self._now[first] = _stats(now).encode()
-        self._first[self._now[first]] = first
+        old, new = _stats(before).encode(), _stats(now).encode()
+        first = self._first.pop(old, old)
+        self._now[first] = new
+        self._first[new] = first
 
     def unlink(self, name: str, directory: int | None = None) -> None:
         """Unlink the file *name*, of the open *directory* if one is given."""

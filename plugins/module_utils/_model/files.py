@@ -54,8 +54,11 @@ SIZE_MAX = 1 << 28
 PATH_MAX = 4095
 _PART_MAX = 255
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 #: What the header of bytecode has room for.
+#: A part of a path that is no name.
+_STRAYING = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)")
 _MTIME_END = 1 << 32
 _SIZE_END = 1 << 62
 
@@ -89,7 +92,7 @@ def entry_line(entry: Entry) -> str:
         fields["relocate"] = entry.relocations
     if entry.renews:
         fields["renew"] = entry.renews
-    return json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return _CANONICAL.encode(fields)
 
 
 def sort_key(entry: Entry) -> bytes:
@@ -107,6 +110,12 @@ def content_id_of(files: bytes) -> str:
     return hashlib.sha256(files).hexdigest()
 
 
+def pack_files(files: bytes, level: int = 6) -> bytes:
+    """Return *files* as gzip, equal for equal bytes, levels and zlib."""
+    compressor = zlib.compressobj(level, wbits=31)
+    return compressor.compress(files) + compressor.flush()
+
+
 def unpack_files(packed: bytes) -> bytes:
     """Return the file list in *packed*; C(BundleError) where it is damaged or larger than any environment's."""
     decompressor = zlib.decompressobj(wbits=31)
@@ -122,16 +131,27 @@ def unpack_files(packed: bytes) -> bytes:
 
 def parse_files(files: bytes) -> list[Entry]:
     """Parse a file list; raise C(BundleError) for anything that M(render_files) would not have written."""
-    entries = []
-    for number, line in enumerate(files.splitlines(), 1):
-        try:
-            entries.append(_entry(json.loads(line)))
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise BundleError(f"the file list is damaged at line {number}: {error}") from None
+    entries: list[Entry] = []
+    try:
+        for fields in _lines(files):
+            # Their number is told.
+            entries.append(_entry(fields))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BundleError(f"the file list is damaged at line {len(entries) + 1}: {error}") from None
     check_paths(entries)
     if render_files(entries) != files:
         raise BundleError("the file list is not as it was packed; copy the bundle again")
     return entries
+
+
+def _lines(files: bytes) -> t.Iterable[t.Any]:
+    """Return what each line holds: read at once, in half the time, or one by one where one cannot be read."""
+    lines = files.splitlines()
+    try:
+        found = json.loads(b"[%b]" % b",".join(lines))
+    except (ValueError, RecursionError):
+        found = []
+    return found if len(found) == len(lines) else map(json.loads, lines)
 
 
 def _entry(fields: dict[str, t.Any]) -> Entry:
@@ -159,8 +179,9 @@ def _check_entry(entry: Entry) -> None:
     for text in (entry.path, entry.target, entry.sha256, *(placeholder for placeholder, _mode in entry.relocations)):
         if not isinstance(text, str):
             raise ValueError(f"{text!r} is no text")
-        # A name that no file system can hold is a ValueError here.
-        text.encode("utf-8", "surrogateescape")
+        if not text.isascii():
+            # A name that no file system can hold is a ValueError here.
+            text.encode("utf-8", "surrogateescape")
     if entry.type not in TYPES:
         raise ValueError(f"unknown type {entry.type!r}")
     if entry.mode & ~0o777:
@@ -183,10 +204,10 @@ def path_fault(path: str) -> str | None:
     """Return why *path* cannot lie under a prefix, or None."""
     if not path or path.startswith("/") or "\0" in path:
         return "is not a relative path"
-    if any(part in ("", ".", "..") for part in path.split("/")):
+    if _STRAYING.search(path):
         return "does not stay below the prefix"
     name = path.encode("utf-8", "surrogateescape")
-    if len(name) > PATH_MAX or any(len(part) > _PART_MAX for part in name.split(b"/")):
+    if len(name) > _PART_MAX and (len(name) > PATH_MAX or any(len(part) > _PART_MAX for part in name.split(b"/"))):
         return "is longer than file systems hold"
     if path == GENERATION_MARKER or path.startswith(f"{GENERATION_MARKER}/"):
         return "is ours"
@@ -234,7 +255,11 @@ def check_paths(entries: t.Sequence[Entry]) -> None:
         seen.add(entry.path)
         if entry.type != DIRECTORY:
             leaves.add(entry.path)
-        trees.update(parents(entry.path))
+        for parent in parents(entry.path):
+            if parent in trees:
+                # And so are those above it.
+                break
+            trees.add(parent)
     if trees & leaves:
         raise BundleError(f"the file list is not usable: {min(trees & leaves)!r} is a file and a directory")
 

@@ -38,6 +38,7 @@ class Item(t.NamedTuple):
     package: str = ""
 
 
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
 _TYPES = list(t.get_type_hints(Item).values())
 
 
@@ -74,7 +75,7 @@ def render_receipt(header: Header, items: t.Iterable[Item]) -> t.Iterator[bytes]
     fields = {"format": FORMAT, "columns": Item._fields, **header._asdict()}
     yield json.dumps(fields, sort_keys=True).encode("ascii") + b"\n"
     for item in sorted(items):
-        yield json.dumps(item, separators=(",", ":")).encode("ascii") + b"\n"
+        yield _COMPACT.encode(item).encode("ascii") + b"\n"
 
 
 def parse_header(line: bytes, where: str) -> Header:

@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import os
+import typing as t
 from pathlib import Path
 
 import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import decoded
 from ansible_collections.airgap.conda.plugins.module_utils._host.tar import members
 from ansible_collections.airgap.conda.plugins.module_utils._model.delta import Basis
+from ansible_collections.airgap.conda.plugins.module_utils._model.files import unpack_files
+from ansible_collections.airgap.conda.plugins.module_utils._model.list_delta import patched_list
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import FILES_PIECE
 from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle
 from ansible_collections.airgap.conda.plugins.plugin_utils._deltas import delta_for, remember
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import (
@@ -92,3 +96,56 @@ def test_what_nobody_knows_gets_the_whole_and_names_no_file(tiny: TinyBundle, tm
 
 def test_most_of_it_is_the_whole(tiny: TinyBundle, tmp_path: Path) -> None:
     assert delta_for(bundle_of(tiny, tmp_path / "cache"), lost(tiny, "share/big"), "zstd") is None
+
+
+# --- lists ----------------------------------------------------------------------------------------------------------
+
+CODEC = "gzip"
+
+
+@pytest.fixture
+def older(tmp_path: Path) -> TinyBundle:
+    return make_bundle(tmp_path / "1.0", [*tool_members("1.0"), file("share/big", noise(3, 20_000))])
+
+
+@pytest.fixture
+def newer(tmp_path: Path) -> TinyBundle:
+    return make_bundle(tmp_path / "2.0", [*tool_members("2.0"), file("share/big", noise(3, 20_000))])
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> str:
+    return str(tmp_path / "cache")
+
+
+def list_piece(bundle: Bundle) -> tuple[str, t.Any]:
+    return next((path, piece) for kind, path, piece in bundle.pieces() if kind == FILES_PIECE)
+
+
+def test_the_list_is_offered_as_what_the_older_one_lacks(older: TinyBundle, newer: TinyBundle, cache: str) -> None:
+    remember(Bundle(str(older.path), cache))
+    bundle = Bundle(str(newer.path), cache)
+    bundle.build_on(Basis(older.manifest.content_id), CODEC)
+    path, piece = list_piece(bundle)
+    lists = [unpack_files((each.path / "files.jsonl.gz").read_bytes()) for each in (older, newer)]
+    assert patched_list(lists[0], Path(path).read_bytes()) == lists[1]
+    assert bundle.size == sum(os.path.getsize(path) for _kind, path, _piece in bundle.pieces())
+    # Once for all that share the cache.
+    made = os.stat(path)
+    another = Bundle(str(newer.path), cache)
+    another.build_on(Basis(older.manifest.content_id), CODEC)
+    assert list_piece(another) == (path, piece) and another.stream == bundle.stream
+    assert os.stat(path).st_ino == made.st_ino
+
+
+def test_the_whole_list_goes_with_the_whole_archive(older: TinyBundle, newer: TinyBundle, cache: str) -> None:
+    bundle = Bundle(str(newer.path), cache)
+    whole = list_piece(bundle)
+    # Nothing is known of it yet.
+    bundle.build_on(Basis(older.manifest.content_id), CODEC)
+    assert bundle.basis == Basis() and list_piece(bundle) == whole
+    remember(Bundle(str(older.path), cache))
+    bundle.build_on(Basis(older.manifest.content_id), CODEC)
+    assert list_piece(bundle) != whole
+    bundle.build_on(Basis(), CODEC)
+    assert bundle.basis == Basis() and list_piece(bundle) == whole

@@ -39,7 +39,7 @@ SETTLED = row(content_id="new", generation="0002-new", actions=[], changed=False
 def outcome(*executions: list[dict[str, t.Any]]) -> Outcome:
     made = Outcome()
     for rows in executions:
-        made.add({"environments": rows})
+        made.add({"environments": rows, "awaited": []})
     return made
 
 

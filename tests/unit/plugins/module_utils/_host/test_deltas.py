@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._builder.deltas import read_side, write_part
-from ansible_collections.airgap.conda.plugins.module_utils._host import acting, deployment
+from ansible_collections.airgap.conda.plugins.module_utils._host import acting, deployment, host
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import verify
 from ansible_collections.airgap.conda.plugins.module_utils._model.delta import lacking
+from ansible_collections.airgap.conda.plugins.module_utils._model.files import pack_files, unpack_files
+from ansible_collections.airgap.conda.plugins.module_utils._model.list_delta import list_delta
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import STREAM_NAME, VERIFY_FULL
 from ansible_collections.airgap.conda.plugins.module_utils._model.registration import Scope
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.site import Fields, Site
@@ -83,14 +85,16 @@ def offered(
 ) -> Part:
     before, after = read_side(str(older.path)), read_side(str(newer.path))
     wanted = {entry.path for entry in lacking(before.entries, after.entries, lost)}
-    path = tmp_path / "delta"
+    path = tmp_path / f"{after.manifest.content_id[:12]}.from-{before.manifest.content_id[:12]}"
     encoding = write_part(after, wanted, str(path))
     offer = newer.offer
+    lists = [unpack_files((each.path / "files.jsonl.gz").read_bytes()) for each in (older, newer)]
+    files = list_delta(*lists)
+    offer["pieces"]["files"] = {"file": "delta.gz", "size": len(files), "sha256": hashlib.sha256(files).hexdigest()}
     offer["pieces"]["archive"] = encoding.piece._asdict()
     offer.update(derived=True, base=older.manifest.content_id, lost=list(lost))
     order = {**site.order(newer, **fields), "offers": {newer.manifest.needs.platform: offer}}
-    pieces = [newer.path / "manifest.json", newer.path / "files.jsonl.gz", path]
-    return Part(order, b"".join(piece.read_bytes() for piece in pieces))
+    return Part(order, b"".join(((newer.path / "manifest.json").read_bytes(), files, path.read_bytes())))
 
 
 def send(site: Site, part: Part) -> list[Fields]:
@@ -184,10 +188,6 @@ def test_a_repair_is_sent_what_is_nowhere_on_the_host(site: Site, older: TinyBun
     assert basis(site, older) == (older.manifest.content_id, lost)
     part = offered(site, older, older, tmp_path, lost)
     assert len(part.stream) < len(older.stream) - len(BLOB) + 500
-    # Manifest and file list are here.
-    (awaited,) = site.run(part.order)["awaited"]
-    archive = part.order["offers"][older.manifest.needs.platform]["pieces"]["archive"]
-    assert awaited["offset"] == awaited["own"] == len(part.stream) - archive["size"]
     assert send(site, part)[-1]["changed"]
     assert site.output() == f"1.0 at {site.prefix}\n"
     assert {path: (site.prefix / path).stat().st_ino for path in intact} == intact
@@ -234,30 +234,76 @@ def test_a_kept_generation_of_the_wanted_content_is_the_basis(site: Site, older:
     assert basis(site, older) == (older.manifest.content_id, [digest(older, "bin/tool")])
 
 
-def test_a_base_that_is_lost_unseen_asks_for_the_whole(
+def test_what_builds_on_what_is_lost_is_asked_for_anew(
     site: Site, older: TinyBundle, newer: TinyBundle, tmp_path: Path
 ) -> None:
     site.present(older)
     (site.prefix / "share/moves").write_bytes(b"mine")
-    # Which trusts the record.
-    part = offered(site, older, newer, tmp_path, verify="receipt")
-    last = send(site, part)[-1]
-    assert last["awaited"][0]["base"] == "" and last["awaited"][0]["held"] == {}
+    part = offered(site, older, newer, tmp_path)
+    (awaited,) = site.run(part.order)["awaited"]
+    # Of a controller that guessed.
+    (awaited,) = site.run(part.order, parts=[site.part(part.stream, awaited, len(part.stream))])["awaited"]
+    assert (awaited["base"], awaited["held"]) == (older.manifest.content_id, {})
     assert not os.path.exists(site.store.staging)
     assert "1.0" in site.output()
-    site.present(newer, verify="receipt")
+    send(site, offered(site, older, newer, site.top, awaited["lost"]))
     assert "2.0" in site.output()
     site.assert_settled(site.order(newer))
 
 
-def test_a_base_of_other_content_is_none(site: Site, older: TinyBundle, newer: TinyBundle, tmp_path: Path) -> None:
-    site.present(bundle(tmp_path / "0.9", *tool_members("0.9")))
+@pytest.mark.parametrize("text", [b"", b"no gzip", pack_files(b"another list\n")])
+def test_a_list_that_is_lost_or_damaged_asks_for_the_whole(
+    site: Site, older: TinyBundle, newer: TinyBundle, tmp_path: Path, text: bytes
+) -> None:
+    site.present(older)
     part = offered(site, older, newer, tmp_path)
-    results = [site.run(part.order)]
-    while results[-1]["awaited"] and not results[-1]["awaited"][0]["offset"] >= len(part.stream):
-        (awaited,) = results[-1]["awaited"]
-        if not awaited["base"]:
-            break
-        results.append(site.run(part.order, parts=[site.part(part.stream, awaited, 5000)]))
-    assert results[-1]["awaited"][0]["base"] == ""
+    (awaited,) = site.run(part.order)["awaited"]
+    assert awaited["base"] == older.manifest.content_id
+    (name,) = os.listdir(site.store.path("files", ""))
+    Path(site.store.path("files", name)).write_bytes(text)
+    (awaited,) = site.run(part.order, parts=[site.part(part.stream, awaited, len(part.stream))])["awaited"]
+    assert awaited["base"] == "" and "1.0" in site.output()
+    site.present(newer)
+    site.assert_settled(site.order(newer))
+
+
+def test_what_builds_on_other_content_is_asked_for_anew(
+    site: Site, older: TinyBundle, newer: TinyBundle, tmp_path: Path
+) -> None:
+    other = bundle(tmp_path / "0.9", *tool_members("0.9"), file("share/big", BLOB))
+    site.present(other)
+    part = offered(site, older, newer, tmp_path)
+    (awaited,) = site.run(part.order)["awaited"]
+    # Of a controller that guessed.
+    (awaited,) = site.run(part.order, parts=[site.part(part.stream, awaited, len(part.stream))])["awaited"]
+    assert awaited["base"] == other.manifest.content_id and awaited["held"] == {}
     assert "0.9" in site.output()
+    results = send(site, offered(site, other, newer, tmp_path))
+    assert results[-1]["awaited"] == [] and "2.0" in site.output()
+
+
+def test_what_is_sent_unasked_counts_where_it_fits(
+    site: Site, older: TinyBundle, newer: TinyBundle, tmp_path: Path
+) -> None:
+    site.present(older)
+    part = offered(site, older, newer, tmp_path)
+    unasked = {"stream": part.name, "offset": 0}
+    result = site.run(part.order, parts=[site.part(part.stream, unasked, len(part.stream))])
+    assert result["changed"] and result["awaited"] == [] and "2.0" in site.output()
+    # And the one that it was not the live one of, but kept.
+    again = offered(site, older, bundle(tmp_path / "3.0", *tool_members("3.0"), file("share/big", BLOB)), tmp_path)
+    unasked = {"stream": again.name, "offset": 0}
+    result = site.run(again.order, parts=[site.part(again.stream, unasked, len(again.stream))])
+    assert result["awaited"] == [] and "3.0" in site.output()
+
+
+def test_what_is_sent_unasked_and_cannot_be_decoded_is_left_alone(
+    site: Site, older: TinyBundle, newer: TinyBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.present(older)
+    part = offered(site, older, newer, tmp_path)
+    for module in (host, deployment):
+        monkeypatch.setattr(module, "decoders", lambda: ["gzip"])
+    unasked = {"stream": part.name, "offset": 0}
+    (awaited,) = site.run(part.order, parts=[site.part(part.stream, unasked, len(part.stream))])["awaited"]
+    assert (awaited["offset"], awaited["held"], awaited["decoders"]) == (0, {}, ["gzip"])

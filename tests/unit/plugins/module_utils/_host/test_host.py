@@ -69,7 +69,6 @@ def test_the_first_execution_says_what_it_awaits(site: Site, one: TinyBundle) ->
         "prefix": str(site.prefix),
         "stream": stream_of(one.pieces.values()),
         "offset": 0,
-        "own": 0,
         "decoders": decoders(),
         "base": "",
         "lost": (),
@@ -237,10 +236,15 @@ def test_a_file_list_that_is_not_packed_is_refused(site: Site, one: TinyBundle) 
     assert "\n" not in str(caught.value)
 
 
-def test_a_part_that_nothing_awaits_is_refused(site: Site, one: TinyBundle) -> None:
-    awaited = site.run(site.order(one))["awaited"][0]
-    with pytest.raises(DeployError, match="nothing awaits the part for byte 5 that was sent; run again"):
-        site.run(site.order(one), parts=[site.part(one.stream, {**awaited, "offset": 5})])
+def test_a_part_that_nothing_awaits_is_left_alone(site: Site, one: TinyBundle, two: TinyBundle) -> None:
+    (awaited,) = site.run(site.order(one))["awaited"]
+    for wrong in ({**awaited, "offset": 5}, {**awaited, "stream": "f" * 64}):
+        assert site.run(site.order(one), parts=[site.part(one.stream, wrong)])["awaited"] == [awaited]
+    site.present(one)
+    # Another run, or a guess of the controller's.
+    again = site.run(site.order(one), parts=[site.part(one.stream, awaited)])
+    assert not again["changed"] and again["awaited"] == []
+    site.assert_settled(site.order(one))
 
 
 def test_a_damaged_receipt_is_told(site: Site, one: TinyBundle) -> None:

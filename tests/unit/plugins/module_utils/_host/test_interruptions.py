@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._host import (
     acting,
     activating,
+    host,
     making,
     switching,
 )
@@ -144,7 +145,7 @@ def test_a_repair_that_is_killed_anywhere_is_finished(site: Site, one: TinyBundl
         (making, "stat_index"),
         (acting, "sync"),
         (acting, "activate"),
-        (acting, "_refresh_index"),
+        (host, "keep_index"),
         (activating, "switch"),
         (activating, "bring_home"),
         (activating, "check_before"),
