@@ -74,17 +74,10 @@ def test_a_damaged_environment_is_noticed_and_put_right(fleet: Fleet, controller
     assert controller.rollout(tools).changed == 0
 
 
-def test_an_upgrade_that_fails_its_check_and_one_that_leaves_nothing_of_the_old(
+def test_an_upgrade_shows_packages_and_leaves_nothing_of_the_old(
     fleet: Fleet, controller: Controller, earlier: Path, example: Path
 ) -> None:
     assert controller.rollout(earlier).changed == 3
-    health = json.dumps({"env_deploy_health": {"imports": ["pandas"], "commands": ["echo no luck; exit 3"]}})
-    failed = controller.rollout(example, "-e", health)
-    assert failed.rc != 0 and "no luck" in failed.output, failed.output
-    for host in fleet.hosts:
-        assert "1.5.2" in host.run(f"{PYTHON} -c 'import pandas; print(pandas.__version__)'", user="plain").stdout
-        assert broken_promises(host, PREFIX) == {}
-    assert controller.rollout(earlier).changed == 0
     upgraded = controller.rollout(example, "--diff")
     assert upgraded.rc == 0 and upgraded.changed == 3, upgraded.output
     assert "-pandas 1.5.2" in upgraded.output and "+attrs 23.1.0 (pip)" in upgraded.output
@@ -117,17 +110,3 @@ def test_remove_takes_away_what_was_deployed_and_nothing_else(
         assert host.run("ls -A /opt/conda/envs").stdout.split() == ["theirs"]
     again = controller.run("remove", "-e", "env_deploy_name=small")
     assert again.rc == 0 and again.changed == 0, again.output
-
-
-def test_hosts_without_zstd_get_gzip(fleet: Fleet, controller: Controller, tools: Path) -> None:
-    host = fleet.host("host3")
-    library = host.run("ls /usr/lib/x86_64-linux-gnu/libzstd.so.1*").stdout.split()
-    for path in library:
-        host.run(f"mv {path} {path}.away")
-    try:
-        sent = controller.rollout(tools, "-l", "host3", "-v")
-    finally:
-        for path in library:
-            host.run(f"mv {path}.away {path}")
-    assert sent.rc == 0 and sent.changed == 1, sent.output
-    assert broken_promises(host, "/opt/conda/envs/tools") == {}
