@@ -117,8 +117,9 @@ options:
             C(<envs_dir>/.airgap/<name>/quarantine). Bytecode and empty directories do not count.
           - With V(clear) they are moved aside as well, and are a reason by themselves to make the environment anew; so
             is bytecode, unless it is a cache of an unchanged source.
+          - V(remove) is V(clear) without keeping them.
         type: str
-        choices: [fail, keep, clear]
+        choices: [fail, keep, clear, remove]
         default: fail
       adopt:
         description:

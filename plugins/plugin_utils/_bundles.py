@@ -21,6 +21,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_director
     verify_piece,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_reading import file_list
+from ansible_collections.airgap.conda.plugins.module_utils._model.delta import Basis
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import MANIFEST_NAME, Manifest, Piece
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
@@ -45,8 +46,8 @@ class Bundle:
         self._encoding = self.manifest.encodings[0]
         self._archive = os.path.join(self.directory, self._encoding.piece.file)
         self._files = (os.path.join(self.directory, self.manifest.files.file), self.manifest.files)
-        #: Content id of what a host must have, where only the rest is offered; or empty.
-        self.base = ""
+        #: What a host must hold, where only the rest is offered.
+        self.basis = Basis()
 
     def encode(self, codec: str) -> None:
         """Offer the archive encoded as *codec* from now on."""
@@ -56,15 +57,15 @@ class Bundle:
             self.verify()
             self._encoding, self._archive = transcode(self, codec)
 
-    def build_on(self, base: str, codec: str) -> None:
-        """Offer from now on what a host with the content *base* lacks, if that is known and pays; else the whole."""
+    def build_on(self, basis: Basis, codec: str) -> None:
+        """Offer from now on what a host that holds *basis* lacks, if that is known and pays; else the whole."""
         from ansible_collections.airgap.conda.plugins.plugin_utils._deltas import delta_for, list_delta_for
 
         self._offer_whole()
-        found = delta_for(self, base, codec) if base else None
-        files = list_delta_for(self, base) if found else None
+        found = delta_for(self, basis, codec) if basis.base else None
+        files = list_delta_for(self, basis.base) if found else None
         if found and files:
-            self.base = base
+            self.basis = basis
             self._encoding, self._archive = found
             self._files = files
 
@@ -109,7 +110,8 @@ class Bundle:
             "carriers": list(self.manifest.carriers),
             "label": self.manifest.label,
             "derived": self._encoding is not self.manifest.encodings[0],
-            "base": self.base,
+            "base": self.basis.base,
+            "lost": list(self.basis.lost),
         }
 
     def programs(self) -> set[str]:

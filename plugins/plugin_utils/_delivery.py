@@ -11,6 +11,7 @@ import copy
 import os
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._model.delta import Basis
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import STREAM_NAME
 from ansible_collections.airgap.conda.plugins.plugin_utils._action import AirgapAction
@@ -142,7 +143,7 @@ def offers(bundles: t.Mapping[str, Bundle]) -> Fields:
 def _choose(awaited: Fields, bundles: t.Iterable[Bundle]) -> tuple[Bundle, int]:
     """Return the bundle that a host awaits, in the form that is best for it, and from which byte on."""
     bundle = next(each for each in bundles if each.stream == awaited["stream"])
-    suit(bundle, awaited["base"], awaited["decoders"])
+    suit(bundle, Basis(awaited["base"], tuple(awaited["lost"])), awaited["decoders"])
     if bundle.stream == awaited["stream"]:
         return bundle, awaited["offset"]
     return bundle, awaited["held"].get(bundle.stream[:STREAM_NAME], 0)

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this plugin_utils is PRIVATE to the collection and should only be used by the collection itself.
-"""Deltas for hosts: of each bundle and each generation that hosts have, one, made once and kept in the cache."""
+"""Deltas for hosts: of each bundle and all that hosts hold, one, made once and kept in the cache."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import typing as t
 
@@ -19,7 +20,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder.deltas impor
 from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_directory import read_manifest
 from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_reading import file_list
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import GZIP
-from ansible_collections.airgap.conda.plugins.module_utils._model.delta import WORTH, is_worth_it, lacking
+from ansible_collections.airgap.conda.plugins.module_utils._model.delta import WORTH, Basis, is_worth_it, lacking
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import Entry, render_files
 from ansible_collections.airgap.conda.plugins.module_utils._model.list_delta import list_delta
@@ -27,29 +28,33 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.manifest impor
 from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle
 from ansible_collections.airgap.conda.plugins.plugin_utils._cache import exclusively, note_down, used
 
+_CONTENT_ID = re.compile(r"[0-9a-f]{64}")
 
-def suit(bundle: Bundle, base: str, decoders: t.Sequence[str]) -> None:
-    """Have *bundle* offer what a host lacks that has the content *base* and decodes these, the best of them first."""
+
+def suit(bundle: Bundle, basis: Basis, decoders: t.Sequence[str]) -> None:
+    """Have *bundle* offer what a host lacks that holds *basis* and decodes these, the best of them first."""
     bundle.verify()
     remember(bundle)
-    if bundle.base != base:
-        bundle.build_on(base, decoders[0])
+    if bundle.basis != basis:
+        bundle.build_on(basis, decoders[0])
     if bundle.codec not in decoders:
         bundle.encode(decoders[0])
 
 
-def delta_for(bundle: Bundle, base: str, codec: str) -> tuple[Encoding, str] | None:
-    """Return the archive of what a host with the content *base* lacks of *bundle*, and its path in the cache.
+def delta_for(bundle: Bundle, basis: Basis, codec: str) -> tuple[Encoding, str] | None:
+    """Return the archive of what a host that holds *basis* lacks of *bundle*, and its path in the cache.
 
-    None where nothing is known of *base*, or the whole is hardly more.
+    None where nothing is known of that, or the whole is hardly more.
     """
     codec = codec if codec == GZIP or _has_zstandard() else GZIP
-    name = f"{bundle.manifest.content_id[:16]}-{base[:16]}.delta.{codec}"
+    # Whatever a host says is no part of a path.
+    held = hashlib.sha256(" ".join((basis.base, *basis.lost)).encode()).hexdigest()
+    name = f"{bundle.manifest.content_id[:16]}-{held[:16]}.delta.{codec}"
     path = os.path.join(bundle.cache, name)
     with exclusively(bundle.cache, f"{name}.json") as note:
         known = _known(note.read())
         if known is None or (known and not os.path.exists(path)):
-            known = _make(bundle, base, codec, path)
+            known = _make(bundle, basis, codec, path)
             note_down(note, json.dumps(known))
         used(path)
     if not known:
@@ -103,13 +108,13 @@ def _known(text: str) -> dict[str, t.Any] | None:
     return None
 
 
-def _make(bundle: Bundle, base: str, codec: str, path: str) -> dict[str, t.Any] | None:
-    had = _entries_of(bundle, base)
+def _make(bundle: Bundle, basis: Basis, codec: str, path: str) -> dict[str, t.Any] | None:
+    had = _entries_of(bundle, basis.base)
     if had is None:
         # It may come yet.
         return None
     side = read_side(bundle.directory)
-    part = lacking(had, side.entries)
+    part = lacking(had, side.entries, set(basis.lost))
     if not is_worth_it(part, side.entries):
         return {}
     temporary = f"{path}.new"
@@ -125,9 +130,11 @@ def _make(bundle: Bundle, base: str, codec: str, path: str) -> dict[str, t.Any] 
 
 
 def _entries_of(bundle: Bundle, content_id: str) -> list[Entry] | None:
-    """Return the file list of another bundle: one that was sent before, or one that lies beside this one."""
+    """Return the file list of a bundle: this one, one that was sent before, or one that lies beside this one."""
+    if not _CONTENT_ID.fullmatch(content_id):
+        return None
     beside = os.path.join(glob.escape(os.path.dirname(os.path.abspath(bundle.directory))), f"*-{content_id[:12]}")
-    for directory in (_kept(bundle.cache, content_id), *sorted(glob.glob(beside))):
+    for directory in (bundle.directory, _kept(bundle.cache, content_id), *sorted(glob.glob(beside))):
         with contextlib.suppress(BundleError):
             manifest = read_manifest(directory)
             if manifest.content_id == content_id:

@@ -16,6 +16,7 @@ import json
 import os
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._model.delta import Basis
 from ansible_collections.airgap.conda.plugins.plugin_utils._cache import used
 from ansible_collections.airgap.conda.plugins.plugin_utils._deltas import suit
 
@@ -80,8 +81,8 @@ def foresee(sights: t.Sequence[Sight | None], groups: t.Sequence[t.Mapping[str, 
     for sight, bundles in zip(sights, groups):
         bundle = bundles.get(sight.platform) if sight else None
         if sight and bundle and bundle.manifest.content_id != sight.content_id:
-            suit(bundle, sight.content_id, sight.decoders)
-            if bundle.base and bundle.size <= LITTLE:
+            suit(bundle, Basis(sight.content_id), sight.decoders)
+            if bundle.basis.base and bundle.size <= LITTLE:
                 found.append(bundle)
     return found
 
@@ -97,7 +98,7 @@ def _is_little(sight: Sight | None, bundles: t.Mapping[str, Bundle]) -> bool:
         return False
     if sight.content_id == bundle.manifest.content_id:
         return True
-    return sight.content_id == bundle.base and bundle.size <= LITTLE
+    return sight.content_id == bundle.basis.base and bundle.size <= LITTLE
 
 
 def sights_of(

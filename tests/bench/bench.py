@@ -36,8 +36,9 @@ UNBUILT = {"update", "thin", FLEET}
 
 #: Seconds in which all has ended.
 LIMIT = 30 * 60
-#: Seconds for each: the builds, packing, a round of rollouts, an update, the upgrade, the rollbacks, the sizes, drift.
-BUILD, PACKING, ROUND, UPDATE, UPGRADE, ROLLBACKS, SIZES, DRIFT = 240, 100, 420, 540, 200, 300, 300, 300
+#: Seconds for each: the builds, the large bundle, packing, a round of rollouts, an update, the upgrade, the rollbacks,
+#: the sizes, each part of drift.
+BUILD, LARGE, PACKING, ROUND, UPDATE, UPGRADE, ROLLBACKS, SIZES, DRIFT = 240, 300, 100, 420, 540, 200, 300, 300, 300
 #: And for many hosts.
 MANY = 18 * 60
 
@@ -121,14 +122,22 @@ def _unbuilt(scene: Scene, rate: str) -> Iterator[Step]:
     yield "fleet", {FLEET}, MANY, lambda: fleets.measure(scene)
 
 
+def _enlarge(build: builds.Build) -> None:
+    """Make what several parts need."""
+    build.enlarged()
+
+
 def _built(build: builds.Build, scene: Scene, rollouts: Rollouts, wanted: set[str]) -> Iterator[Step]:
     size, memory = "size" in wanted, "memory" in wanted
     yield "packing", {"pack"}, PACKING, lambda: packing.measure(build)
     yield "rollouts", {"rollout", "second"}, ROUND, rollouts.round
     yield "upgrade", {"upgrade"}, UPGRADE, lambda: upgrades.measure(build, scene)
+    yield "the large bundle", {"rollback", "size", "memory", "drift"}, LARGE, lambda: _enlarge(build)
     yield "rollbacks", {"rollback"}, ROLLBACKS, lambda: rollbacks.measure(build, scene)
     yield "sizes", {"size", "memory"}, SIZES, lambda: sizes.measure(build, scene, size=size, memory=memory)
-    yield "drift", {"drift"}, DRIFT, lambda: drifts.measure(build, scene)
+    yield "drift on a host", {"drift"}, DRIFT, lambda: drifts.on_host(build, scene)
+    yield "drift of the fleet", {"drift"}, DRIFT, lambda: drifts.of_fleet(build, scene)
+    yield "the page of drift", {"drift"}, DRIFT, drifts.page
 
 
 def machine(given: argparse.Namespace) -> str:

@@ -19,7 +19,6 @@ PAIRS = 4
 
 def measure(build: Build, scene: Scene, *, size: bool, memory: bool) -> list[Figure]:
     """Deploy the example and a large environment to the same hosts, without bytecode; then run again for each."""
-    say("the large bundle")
     large = build.enlarged()
     figures, names = [], (beside(build.bundle, large), "example")
     with fresh_site(scene) as site:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from world.controller import Controller, broken_promises
 from world.fleet import Fleet, Host, HostSpec
+from world.meter import Meter
 
 PREFIX = "/opt/conda/envs/my_env"
 #: One execution of the module and the lines of the file list that hosts lack; two executions are more.
@@ -34,23 +35,6 @@ def _clean(fleet: Fleet) -> Iterator[None]:
     yield
     for host in fleet.hosts:
         host.run("rm -rf /opt/conda")
-
-
-class Meter:
-    """What hosts receive in a block."""
-
-    def __init__(self, *hosts: Host) -> None:
-        self._hosts = hosts
-        self.received: list[int] = []
-
-    def __enter__(self) -> Meter:
-        self._before = [host.interface_bytes()[0] for host in self._hosts]
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        self.received = [
-            host.interface_bytes()[0] - before for host, before in zip(self._hosts, self._before, strict=True)
-        ]
 
 
 def size(bundle: Path) -> int:
@@ -141,21 +125,17 @@ def test_the_older_bundle_beside_the_new_one_is_knowledge_enough(
     assert all(received < 0.2 * size(example) for received in meter.received)
 
 
-def test_a_host_that_lost_what_the_delta_builds_on_gets_the_whole(
+def test_a_host_that_drifted_gets_the_delta_and_what_it_lost(
     fleet: Fleet, controller: Controller, earlier: Path, example: Path
 ) -> None:
     assert controller.rollout(earlier).changed == 2
-    seen, unseen = fleet.hosts
     for host in fleet.hosts:
         host.run(f"echo oops >>{PREFIX}/lib/python3.11/site-packages/requests/__init__.py")
-    # The one looks and sees it; the other trusts its record, and finds out when it stages.
     with Meter(*fleet.hosts) as meter:
-        looked = controller.rollout(example, "-l", "old")
-        trusted = controller.rollout(example, "-l", "new", "-e", "env_deploy_verify=receipt")
-    for done in (looked, trusted):
-        assert done.rc == 0 and done.changed == 1, done.output
-    assert all(received > size(example) for received in meter.received)
-    for host in (seen, unseen):
+        done = controller.rollout(example)
+    assert done.rc == 0 and done.changed == 2, done.output
+    assert all(received < 0.2 * size(example) for received in meter.received)
+    for host in fleet.hosts:
         assert_upgraded(host)
 
 

@@ -17,10 +17,10 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import
 from ansible_collections.airgap.conda.plugins.module_utils._host.looking import View
 from ansible_collections.airgap.conda.plugins.module_utils._host.making import make_generation
 from ansible_collections.airgap.conda.plugins.module_utils._host.payload import Payload
-from ansible_collections.airgap.conda.plugins.module_utils._host.quarantine import rescue
+from ansible_collections.airgap.conda.plugins.module_utils._host.quarantine import discard, rescue
 from ansible_collections.airgap.conda.plugins.module_utils._host.switching import sync
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError, BaseLostError
-from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Offer
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import UNEXPECTED_REMOVE, Offer
 
 
 def act(deployment: Deployment, view: View) -> bool:
@@ -63,7 +63,8 @@ def _deploy(deployment: Deployment, offer: Offer, view: View) -> bool:
             return False
     activate(deployment, generation)
     if old and not view.plan.adopt and view.found.damage.unexpected:
-        rescue(store, old.generation)
+        take_out = discard if deployment.order.keeping.on_unexpected == UNEXPECTED_REMOVE else rescue
+        take_out(store, old.generation)
     collect(store, surplus(deployment))
     return True
 
@@ -97,5 +98,7 @@ def _remove(deployment: Deployment) -> None:
     if live:
         # In one step, as nothing half-removed may be found at the path.
         os.rename(store.prefix, store.tree(live.generation))
+    if live and deployment.order.keeping.on_unexpected == UNEXPECTED_REMOVE:
+        discard(store, live.generation)
     collect(store, store.kept())
     store.remove()

@@ -22,6 +22,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.payload import 
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._host.registering import Registrar, scope_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
+from ansible_collections.airgap.conda.plugins.module_utils._model.delta import Basis
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Offer, Order
 from ansible_collections.airgap.conda.plugins.module_utils._model.plan import Want
@@ -40,7 +41,7 @@ class Deployment:
         self.order = order
         self.facts = facts
         self.progress = progress
-        #: Whether a delta turned out to lack what the generation it builds on should have given.
+        #: Whether a delta turned out to lack what this host should have had.
         self.lost_base = False
         self.store = Store(order.envs_dir, order.name)
         self.registrar = Registrar(self.store, order.register)
@@ -118,11 +119,8 @@ class Deployment:
             return {name: str(value) for name, value in found.items() if _VARIABLE.fullmatch(name)}
         return {}
 
-    def awaited(self, base: str) -> dict[str, t.Any]:
-        """Return what must be sent: of which offer, from which byte on, in which encoding.
-
-        *base*: the content id of a generation that can give what it has of the bundle, or empty.
-        """
+    def awaited(self, basis: Basis) -> dict[str, t.Any]:
+        """Return what must be sent: of which offer, from which byte on, in which encoding, and on what *basis*."""
         offer = self.offer()
         if offer is None:
             return {}
@@ -133,7 +131,7 @@ class Deployment:
             "stream": offer.stream,
             "offset": received,
             "decoders": found,
-            "base": "" if self.lost_base and base == offer.base else base,
+            **(Basis() if self.lost_base and basis == offer.basis else basis)._asdict(),
             "held": held(self.store),
         }
 

@@ -17,7 +17,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.deployment impo
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import host_facts
 from ansible_collections.airgap.conda.plugins.module_utils._host.generations import recover
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
-from ansible_collections.airgap.conda.plugins.module_utils._host.looking import View, base_of, look
+from ansible_collections.airgap.conda.plugins.module_utils._host.looking import View, basis_for, look
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._host.recording import packages_in
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError, DeployError
@@ -58,7 +58,7 @@ def reconcile(
         after = look(deployment)
         keep_index(deployment, after)
         rows[deployment].update(_now(after), recovered=found)
-    awaited = [each.awaited(base_of(each, before[each])) for each, finished in done.items() if not finished]
+    awaited = [each.awaited(basis_for(each, before[each])) for each, finished in done.items() if not finished]
     return _result(rows.values(), awaited)
 
 

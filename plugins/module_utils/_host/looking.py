@@ -12,6 +12,7 @@ import os
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.adopting import is_adoptable
+from ansible_collections.airgap.conda.plugins.module_utils._host.bases import basis_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import place_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.generations import is_unfinished, surplus
@@ -19,6 +20,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import
 from ansible_collections.airgap.conda.plugins.module_utils._host.owning import brought_by
 from ansible_collections.airgap.conda.plugins.module_utils._host.registering import findings, is_there
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import Verified, verify
+from ansible_collections.airgap.conda.plugins.module_utils._model.delta import Basis
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import parse_manifest
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
@@ -99,12 +101,15 @@ def look(deployment: Deployment) -> View:
     )
 
 
-def base_of(deployment: Deployment, view: View) -> str:
-    """Return the content id of the live generation where it can give what it has of a bundle, else nothing."""
+def basis_for(deployment: Deployment, view: View) -> Basis:
+    """Return what this host holds for the bundle that is wanted."""
+    store, wanted = deployment.store, deployment.wanted_content
     header, damage = view.found.header, view.found.damage
-    if header is None or damage.missing or damage.modified:
-        return ""
-    return header.content_id if deployment.store.file_list(header.generation) else ""
+    kept = set(store.recorded(wanted)).intersection(store.kept())
+    if header is None or damage.missing or damage.modified or kept or not store.file_list(header.generation):
+        return basis_of(store, wanted)
+    # Nothing has to be read.
+    return Basis(header.content_id)
 
 
 def verify_live(deployment: Deployment, header: Header | None) -> Verified:

@@ -8,21 +8,23 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import stat
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._host.bases import Base, bases
 from ansible_collections.airgap.conda.plugins.module_utils._host.bytecode import compile_bytecode, renew_bytecode
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import place_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.owning import claims_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.payload import Payload
 from ansible_collections.airgap.conda.plugins.module_utils._host.recording import now
-from ansible_collections.airgap.conda.plugins.module_utils._host.sharing import Base, Sharing, find_base
+from ansible_collections.airgap.conda.plugins.module_utils._host.sharing import Sharing
 from ansible_collections.airgap.conda.plugins.module_utils._host.staging import Staging
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store, remove_tree
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
-from ansible_collections.airgap.conda.plugins.module_utils._model.delta import lacking
+from ansible_collections.airgap.conda.plugins.module_utils._model.delta import Basis, lacking
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BaseLostError, DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
     EPOCH,
@@ -101,15 +103,7 @@ def _fill(
     """Make all *entries*: first those that a generation gives, then the others; return what need not be compiled."""
     order, store = deployment.order, deployment.store
     staging.lay_out(entries, _mode_of(order.prefix))
-    settled: set[str] = set()
-    base = find_base(store, offer.base)
-    if base is not None:
-        deployment.progress.say(f"sharing with {base.header.generation}")
-        sharing = Sharing(base, staging, order.keeping.share)
-        sharing.give(entries)
-        settled = sharing.give_bytecode(entries) if order.bytecode else settled
-    if offer.base:
-        _refuse_loss(base, entries, staging.given)
+    settled = _share(deployment, offer, staging, entries)
     own = [entry for entry in entries if entry.path not in staging.given]
     # What has arrived is here already, and only what is shared was not counted before.
     short = shortage(sum(entry.size for entry in own), place_of(order.envs_dir))
@@ -123,12 +117,39 @@ def _fill(
     return settled
 
 
-def _refuse_loss(base: Base | None, entries: t.Sequence[Entry], given: t.Container[str]) -> None:
-    """Raise C(BaseLostError) unless what *base* lacks, which a delta brings, and what it gave are all *entries*."""
-    brought = {entry.path for entry in lacking(base.entries.values(), entries)} if base else set()
-    lost = next((entry.path for entry in entries if entry.path not in brought and entry.path not in given), None)
-    if lost:
-        raise BaseLostError(f"{lost} is not here any more as the delta needs it; the whole archive is sent")
+def _share(deployment: Deployment, offer: Offer, staging: Staging, entries: t.Sequence[Entry]) -> set[str]:
+    """Make what generations give; C(BaseLostError) unless that and what a delta brings are all *entries*.
+
+    Return the sources that need not be compiled.
+    """
+    share = deployment.order.keeping.share
+    settled: set[str] = set()
+    giving = bases(deployment.store, offer.basis.base or offer.content_id)
+    first = next(giving, None)
+    brought = _brought(offer.basis, first, entries)
+    wanted = {entry.path for entry in entries}
+    for base in itertools.chain([first] if first else [], giving):
+        deployment.progress.say(f"sharing with {base.header.generation}")
+        sharing = Sharing(base, staging, share)
+        sharing.give(entries, wanted)
+        if base is first and deployment.order.bytecode:
+            settled = sharing.give_bytecode(entries)
+        # Others are asked for nothing but what else would be lost.
+        wanted -= brought | staging.given.keys()
+        if not wanted:
+            break
+    for path in sorted(wanted - brought):
+        raise BaseLostError(f"{path} is not here any more as the delta needs it; the whole archive is sent")
+    return settled
+
+
+def _brought(basis: Basis, first: Base | None, entries: t.Sequence[Entry]) -> set[str]:
+    """Return the paths of *entries* that the archive brings."""
+    if not basis.base:
+        return {entry.path for entry in entries}
+    if first is None or first.header.content_id != basis.base:
+        return set()
+    return {entry.path for entry in lacking(first.entries.values(), entries, basis.lost)}
 
 
 def _mode_of(prefix: str) -> int:
@@ -138,13 +159,13 @@ def _mode_of(prefix: str) -> int:
 
 def _file_list(store: Store, offer: Offer, piece: bytes) -> bytes:
     """Return the file list of *offer*: of *piece* alone, or of it and the list that the offer builds on."""
-    if not offer.base:
+    if not offer.basis.base:
         files = unpack_files(piece)
         if content_id_of(files) != offer.content_id:
             raise DeployError("the file list is not that of the content id; the bundle is damaged, copy it again")
         return files
-    older = store.list_of(offer.base)
+    older = store.list_of(offer.basis.base)
     files = patched_list(older, piece) if older else b""
     if content_id_of(files) != offer.content_id:
-        raise BaseLostError(f"the file list of {offer.base[:12]} is not here any more; the whole archive is sent")
+        raise BaseLostError(f"the file list of {offer.basis.base[:12]} is not here any more; the whole archive is sent")
     return files

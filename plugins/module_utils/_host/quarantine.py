@@ -15,7 +15,7 @@ import os
 import stat
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
+from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store, remove_tree
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import parse_stat_index, stat_index
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import unexpected_of
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
@@ -32,10 +32,21 @@ def rescue(store: Store, generation: str) -> list[str]:
         return [""]
     found = unexpected_of(_items(store, generation), parse_stat_index(stat_index(tree)))
     if found:
-        place = _free(store, generation)
-        os.mkdir(place, 0o755)
-        _move(tree, place, found)
+        _move(tree, _made(_free(store, generation)), found)
     return found
+
+
+def discard(store: Store, generation: str) -> None:
+    """Remove what no receipt knows of the kept *generation*, which was deployed."""
+    tree = store.tree(generation)
+    found = unexpected_of(_items(store, generation), parse_stat_index(stat_index(tree)))
+    if found:
+        place = _made(_free(store, generation))
+        _move(tree, place, found)
+        remove_tree(place)
+        with contextlib.suppress(OSError):
+            # Unless it holds what was kept.
+            os.rmdir(store.quarantine)
 
 
 def _items(store: Store, generation: str) -> t.Mapping[str, Item]:
@@ -53,6 +64,11 @@ def _free(store: Store, generation: str) -> str:
         number += 1
         path = os.path.join(store.quarantine, f"{generation}.{number}")
     return path
+
+
+def _made(directory: str) -> str:
+    os.mkdir(directory, 0o755)
+    return directory
 
 
 def _move(tree: str, place: str, paths: t.Iterable[str]) -> None:

@@ -6,7 +6,8 @@
 """Share: what a generation that is here already gives to a new one, so that only what changed is written.
 
 All generations are baked for the same prefix. So what two file lists say in the same words is the same file, the prefix
-in it included. It is taken only if it is still what the receipt says, as its stat index vouches or its digest proves.
+in it included. It is taken only if its bytes are still those of the receipt, as its stat index vouches or its digest
+proves; its inode only if all else is, too.
 Files that people edit get an inode of their own: who appends to a file writes to all its names.
 """
 
@@ -17,25 +18,22 @@ import errno
 import fcntl
 import os
 import re
+import stat
 import typing as t
 
+from ansible_collections.airgap.conda.plugins.module_utils._host.bases import Base
 from ansible_collections.airgap.conda.plugins.module_utils._host.staging import Staging, write_all
-from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
-from ansible_collections.airgap.conda.plugins.module_utils._host.tree import Stats, parse_stat_index, stats_of
-from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import is_as_recorded
-from ansible_collections.airgap.conda.plugins.module_utils._model.delta import origins
-from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
+from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stats_of
+from ansible_collections.airgap.conda.plugins.module_utils._model.delta import given_of
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
     DIRECTORY,
     FILE,
     LINK,
     Entry,
-    parse_files,
     source_of_bytecode,
-    unpack_files,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import SHARE_AUTO, SHARE_COPY
-from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header, Item
+from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Item
 from ansible_collections.airgap.conda.plugins.module_utils._model.renewal import Digest
 
 #: What people edit, or their programs do.
@@ -54,37 +52,6 @@ _CHUNK = 1 << 20
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class Base(t.NamedTuple):
-    """A generation that gives."""
-
-    tree: str
-    header: Header
-    entries: t.Dict[str, Entry]
-    items: t.Dict[str, Item]
-    #: What its stat index vouches for.
-    vouched: t.Dict[str, Stats]
-
-
-def find_base(store: Store, content_id: str = "") -> Base | None:
-    """Return the live generation, or else the newest one that is kept and made of a bundle; None without any.
-
-    With *content_id*, only one of that content will do.
-    """
-    live = store.live()
-    trees = {live.generation: store.prefix} if live else {}
-    trees.update({generation: store.tree(generation) for generation in reversed(store.kept())})
-    for generation, tree in trees.items():
-        # What cannot be read gives nothing.
-        with contextlib.suppress(BundleError):
-            if content_id not in ("", store.header(generation).content_id):
-                continue
-            if files := store.file_list(generation):
-                receipt = store.receipt(generation)
-                entries = {entry.path: entry for entry in parse_files(unpack_files(files))}
-                return Base(tree, receipt.header, entries, receipt.items, parse_stat_index(store.index(generation)))
-    return None
-
-
 class Sharing:
     """Gives *staging* what *base* has, each file in the way that *how* and the file system allow."""
 
@@ -94,13 +61,13 @@ class Sharing:
         self._reflinks = how == SHARE_AUTO
         self._hard_links = how != SHARE_COPY
 
-    def give(self, entries: t.Iterable[Entry]) -> None:
-        """Give what the base has of *entries*."""
-        listed = list(entries)
-        found = origins(self._base.entries.values(), listed)
-        for entry in listed:
-            if entry.path in found:
-                self._give_entry(entry, found[entry.path])
+    def give(self, entries: t.Sequence[Entry], wanted: t.Container[str]) -> None:
+        """Give what the base has of *entries*, as far as their paths are *wanted*."""
+        given_of(
+            self._base.entries,
+            entries,
+            lambda entry, origin: entry.path not in wanted or self._give_entry(entry, origin),
+        )
 
     def give_bytecode(self, entries: t.Iterable[Entry]) -> set[str]:
         """Give what was compiled of sources that are the same; return the sources that need no compiling."""
@@ -116,45 +83,37 @@ class Sharing:
     def _is_same(self, entry: Entry) -> bool:
         return self._base.entries.get(entry.path) == entry
 
-    def _give_entry(self, entry: Entry, origin: str) -> None:
+    def _give_entry(self, entry: Entry, origin: str) -> bool:
         staging, item = self._staging, self._base.items.get(origin)
         if entry.type in (LINK, DIRECTORY):
             # Nothing is saved by sharing these; no archive is needed for them either.
             staging.make(entry)
             staging.give(entry.path, staging.items[entry.path])
-            return
-        if item is None or item.type != FILE:
-            return
-        had = self._base.entries[origin].mtime * 10**9
-        if self._give_file(item, had, item._replace(path=entry.path, mode=entry.mode), entry.mtime * 10**9) and (
-            entry.relocations or item.sha256 != entry.sha256
-        ):
+            return True
+        if item is None:
+            return False
+        given = self._give_file(item, item._replace(path=entry.path, mode=entry.mode), entry.mtime * 10**9)
+        if given and (entry.relocations or item.sha256 != entry.sha256):
             staging.relocated[entry.path] = Digest(item.sha256, item.size)
+        return given
 
     def _give_derived(self, item: Item) -> bool:
         if item.path in self._staging.items:
             return True
         self._staging.give_directory(os.path.dirname(item.path))
-        return self._give_file(item, None, item, None)
+        return self._give_file(item, item, None)
 
-    def _give_file(self, item: Item, had_ns: int | None, wanted: Item, mtime_ns: int | None) -> bool:
-        """Give the file of *item* as *wanted*; False where the base does not have it as it was deployed."""
+    def _give_file(self, item: Item, wanted: Item, mtime_ns: int | None) -> bool:
+        """Give the file of *item* as *wanted*; False where the base does not have its bytes."""
         source = os.path.join(self._base.tree, item.path)
+        before = self._base.intact(item.path)
         with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-            before = os.lstat(source)
-            if had_ns not in (None, before.st_mtime_ns):
-                return False
-            stats = stats_of(before)
-            if stats != self._base.vouched.get(item.path) and not is_as_recorded(source, item, stats):
-                return False
-            time_ns = before.st_mtime_ns if mtime_ns is None else mtime_ns
-            as_it_is = (wanted.mode, time_ns) == (item.mode, before.st_mtime_ns)
-            if self._put(source, wanted, before, time_ns, as_it_is):
+            if before and self._put(source, wanted, before, before.st_mtime_ns if mtime_ns is None else mtime_ns):
                 self._staging.give(wanted.path, wanted)
                 return True
         return False
 
-    def _put(self, source: str, item: Item, before: os.stat_result, mtime_ns: int, as_it_is: bool) -> bool:
+    def _put(self, source: str, item: Item, before: os.stat_result, mtime_ns: int) -> bool:
         """Put the file *source* into the new tree as *item*; False where it changed meanwhile."""
         if self._reflinks:
             try:
@@ -163,7 +122,9 @@ class Sharing:
                 if error.errno not in _CANNOT_CLONE:
                     raise
                 self._reflinks = False
-        owned = (item.uid, item.gid) == self._staging.owner
+        # What drifted but in its bytes is nobody's to share.
+        as_it_is = (stat.S_IMODE(before.st_mode), before.st_mtime_ns) == (item.mode, mtime_ns)
+        owned = (before.st_uid, before.st_gid) == self._staging.owner
         if self._hard_links and owned and as_it_is and not _EDITED.fullmatch(item.path):
             try:
                 return self._link(source, item, before)

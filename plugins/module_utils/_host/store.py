@@ -223,6 +223,10 @@ class Store:
         except FileNotFoundError:
             return b""
 
+    def recorded(self, content_id: str) -> list[str]:
+        """Return the generations of *content_id* that there is a receipt of."""
+        return [name for name in self._names("receipts") if name.endswith(f"-{content_id[:12]}")]
+
     def next_generation(self, content_id: str) -> str:
         """Return a name for a new generation: a number that grows, and whose content it is."""
         return f"{max(map(number_of, self._names('receipts')), default=0) + 1:04d}-{content_id[:12]}"

@@ -13,11 +13,7 @@ import re
 import stat
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._host.digesting import (
-    Digests,
-    digest_of,
-    processors,
-)
+from ansible_collections.airgap.conda.plugins.module_utils._host.digesting import Digests, processors
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import (
     Denied,
@@ -27,7 +23,6 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.tree import (
     vouching_for_others,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
-    DIRECTORY,
     FILE,
     LINK,
     parents,
@@ -123,18 +118,6 @@ def unexpected_of(
     """Return what is *found* and of no receipt but directories and bytecode, with which nothing is lost."""
     strange = [path for path in found if path not in items and path not in registered]
     return [path for path in strange if not stat.S_ISDIR(found[path][0]) and source_of_bytecode(path) is None]
-
-
-def is_as_recorded(path: str, item: Item, stats: Stats) -> bool:
-    """Whether what is at *path*, and has these *stats*, is what the receipt says."""
-    mode, uid, gid = stats[:3]
-    if (uid, gid) != (item.uid, item.gid) or type_of(mode) != item.type:
-        return False
-    if item.type == LINK:
-        return os.readlink(path) == item.target
-    if stat.S_IMODE(mode) != item.mode:
-        return False
-    return item.type == DIRECTORY or (stats[_SIZE] == item.size and digest_of(path) == item.sha256)
 
 
 def _digests(tree: str, paths: t.Iterable[str], found: t.Mapping[str, Stats]) -> Digests:

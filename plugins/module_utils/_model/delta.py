@@ -32,6 +32,15 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 Content = t.Tuple[str, int, t.Any]
 
 
+class Basis(t.NamedTuple):
+    """What a delta builds on: what a host holds, told by the list of a bundle's files."""
+
+    #: Content id of the list; or empty, where the host holds nothing that is known.
+    base: str = ""
+    #: Digests of those of its contents that are nowhere on the host.
+    lost: t.Tuple[str, ...] = ()
+
+
 class Delta(t.NamedTuple):
     """C(delta.json)."""
 
@@ -67,10 +76,37 @@ def origins(older: t.Iterable[Entry], newer: t.Sequence[Entry]) -> dict[str, str
     return found
 
 
-def lacking(older: t.Iterable[Entry], newer: t.Sequence[Entry]) -> list[Entry]:
-    """Return the entries of *newer* that an older generation cannot give, in their order."""
-    found = origins(older, newer)
-    return [entry for entry in newer if entry.path not in found]
+def given_of(older: t.Mapping[str, Entry], newer: t.Sequence[Entry], give: t.Callable[[Entry, str], bool]) -> set[str]:
+    """Have *give* try each entry of *newer* with a path of *older* that has it; return the paths that it gave.
+
+    Where one path does not give what the list says, another with the same content may.
+    """
+    had, given = dict(older), set()
+    while True:
+        found = origins(had.values(), newer)
+        failed = set()
+        for entry in newer:
+            source = found.get(entry.path)
+            if source is None or entry.path in given:
+                continue
+            if give(entry, source):
+                given.add(entry.path)
+            else:
+                failed.add(source)
+        if not failed:
+            return given
+        for path in failed:
+            del had[path]
+
+
+def lacking(older: t.Iterable[Entry], newer: t.Sequence[Entry], lost: t.Container[str] = ()) -> list[Entry]:
+    """Return the entries of *newer* that an older generation cannot give, in their order.
+
+    *lost*: digests of what it should have and has not.
+    """
+    had = {entry.path: entry for entry in older}
+    found = origins(had.values(), newer)
+    return [entry for entry in newer if entry.path not in found or had[found[entry.path]].sha256 in lost]
 
 
 def is_worth_it(part: t.Iterable[Entry], whole: t.Iterable[Entry]) -> bool:

@@ -11,6 +11,7 @@ import hashlib
 import typing as t
 import urllib.parse
 
+from ansible_collections.airgap.conda.plugins.module_utils._model.delta import Basis
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import NAME, Needs, Piece
 from ansible_collections.airgap.conda.plugins.module_utils._model.switches import DEPLOY
@@ -38,7 +39,9 @@ UNEXPECTED_FAIL = "fail"
 UNEXPECTED_KEEP = "keep"
 #: As V(keep), and a reason by themselves to make the tree anew.
 UNEXPECTED_CLEAR = "clear"
-UNEXPECTED = (UNEXPECTED_FAIL, UNEXPECTED_KEEP, UNEXPECTED_CLEAR)
+#: As V(clear), and not kept.
+UNEXPECTED_REMOVE = "remove"
+UNEXPECTED = (UNEXPECTED_FAIL, UNEXPECTED_KEEP, UNEXPECTED_CLEAR, UNEXPECTED_REMOVE)
 
 MANIFEST_PIECE = "manifest"
 FILES_PIECE = "files"
@@ -85,8 +88,8 @@ class Offer(t.NamedTuple):
     label: str = ""
     #: Whether the archive was made on the controller, so that no other source has it.
     derived: bool = False
-    #: Content id of the generation that gives what the archive lacks, or empty where it lacks nothing.
-    base: str = ""
+    #: What this host holds, and so the archive lacks; nothing where that is whole.
+    basis: Basis = Basis()
 
     @property
     def stream(self) -> str:
@@ -142,7 +145,7 @@ class Keeping(t.NamedTuple):
     keep: int = 2
     #: Whether those from which processes run may be removed as well.
     collect_used: bool = False
-    #: What becomes of files that no bundle brought: V(fail), V(keep) or V(clear).
+    #: What becomes of files that no bundle brought: V(fail), V(keep), V(clear) or V(remove).
     on_unexpected: str = UNEXPECTED_FAIL
     #: Whether an environment that was not deployed is kept as generation zero, else it is left as it is.
     adopt: bool = False
@@ -262,5 +265,5 @@ def _offer(fields: t.Mapping[str, t.Any]) -> Offer:
         carriers=tuple(fields["carriers"]),
         label=fields["label"],
         derived=fields["derived"],
-        base=fields["base"],
+        basis=Basis(fields["base"], tuple(fields["lost"])),
     )

@@ -13,6 +13,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.errors import 
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
     UNEXPECTED_CLEAR,
     UNEXPECTED_FAIL,
+    UNEXPECTED_REMOVE,
     Keeping,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header, number_of
@@ -83,7 +84,7 @@ def plan_present(prefix: str, want: Want, found: Found, keeping: Keeping = _KEEP
         # What is in there is its owner's: all of it is recorded.
         return Plan(deploy=True, adopt=True, actions=tuple(f"{each} at {prefix}" for each in _reasons(want, header)))
     reasons = tuple(_reasons(want, header, found.damage))
-    if found.strange and keeping.on_unexpected == UNEXPECTED_CLEAR:
+    if found.strange and keeping.on_unexpected in (UNEXPECTED_CLEAR, UNEXPECTED_REMOVE):
         reasons = (*reasons, "put back what was deployed, and nothing else,")
     actions = [f"{reason} at {prefix}" for reason in reasons]
     if reasons and found.damage.unexpected:
@@ -112,7 +113,8 @@ def _keep_aside(prefix: str, found: Found, keeping: Keeping) -> str:
             f"{prefix} holds files that airgap.conda did not deploy: {_first(found.brought)}; nothing was changed."
             " Move them away, uninstall what brought them, or have them kept aside with env_deploy_on_unexpected=keep"
         )
-    return f"keep aside what airgap.conda did not deploy at {prefix}: {_first(found.brought)}"
+    what = f"what airgap.conda did not deploy at {prefix}: {_first(found.brought)}"
+    return f"remove {what}" if keeping.on_unexpected == UNEXPECTED_REMOVE else f"keep aside {what}"
 
 
 def superfluous(kept: t.Sequence[str], switches: t.Sequence[Switch], live: str, keep: int) -> list[str]:

@@ -95,7 +95,7 @@ def test_what_cannot_be_read_was_not_seen(tmp_path: Path, text: str) -> None:
 
 def test_a_small_delta_is_foreseen(known: Pair) -> None:
     assert foresee([known.sight()], [known.group()]) == [known.newer]
-    assert known.newer.base == known.older.manifest.content_id
+    assert known.newer.basis.base == known.older.manifest.content_id
     assert is_little_awaited([known.sight()], [known.group()])
 
 

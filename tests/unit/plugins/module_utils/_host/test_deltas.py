@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._builder.deltas import read_side, write_part
 from ansible_collections.airgap.conda.plugins.module_utils._host import acting, deployment, host
+from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import verify
 from ansible_collections.airgap.conda.plugins.module_utils._model.delta import lacking
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import pack_files, unpack_files
 from ansible_collections.airgap.conda.plugins.module_utils._model.list_delta import list_delta
-from ansible_collections.airgap.conda.plugins.module_utils._model.orders import STREAM_NAME
+from ansible_collections.airgap.conda.plugins.module_utils._model.orders import STREAM_NAME, VERIFY_FULL
 from ansible_collections.airgap.conda.plugins.module_utils._model.registration import Scope
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.site import Fields, Site
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import (
@@ -27,6 +28,7 @@ from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny
     file,
     make_bundle,
     noise,
+    snapshot,
     tool_members,
 )
 
@@ -43,6 +45,7 @@ def made_in(top: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     """A host whose registration stays below *top*, and whose power is never lost."""
     top.mkdir()
     site = Site(top)
+    site.part_size = 20_000
     monkeypatch.setattr(acting, "sync", lambda _path: None)
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
     monkeypatch.setattr(deployment, "scope_of", lambda _order: Scope(False, str(site.home), {ME: str(site.home)}))
@@ -77,9 +80,11 @@ class Part(t.NamedTuple):
         return hashlib.sha256(digests.encode()).hexdigest()
 
 
-def offered(site: Site, older: TinyBundle, newer: TinyBundle, tmp_path: Path, **fields: t.Any) -> Part:
+def offered(
+    site: Site, older: TinyBundle, newer: TinyBundle, tmp_path: Path, lost: t.Sequence[str] = (), **fields: t.Any
+) -> Part:
     before, after = read_side(str(older.path)), read_side(str(newer.path))
-    wanted = {entry.path for entry in lacking(before.entries, after.entries)}
+    wanted = {entry.path for entry in lacking(before.entries, after.entries, lost)}
     path = tmp_path / f"{after.manifest.content_id[:12]}.from-{before.manifest.content_id[:12]}"
     encoding = write_part(after, wanted, str(path))
     offer = newer.offer
@@ -87,7 +92,7 @@ def offered(site: Site, older: TinyBundle, newer: TinyBundle, tmp_path: Path, **
     files = list_delta(*lists)
     offer["pieces"]["files"] = {"file": "delta.gz", "size": len(files), "sha256": hashlib.sha256(files).hexdigest()}
     offer["pieces"]["archive"] = encoding.piece._asdict()
-    offer.update(derived=True, base=older.manifest.content_id)
+    offer.update(derived=True, base=older.manifest.content_id, lost=list(lost))
     order = {**site.order(newer, **fields), "offers": {newer.manifest.needs.platform: offer}}
     return Part(order, b"".join(((newer.path / "manifest.json").read_bytes(), files, path.read_bytes())))
 
@@ -132,26 +137,116 @@ def test_what_arrived_of_a_delta_is_told_whatever_is_offered(
     assert (awaited["offset"], awaited["held"]) == (0, {part.name[:STREAM_NAME]: 700})
 
 
-@pytest.mark.parametrize("path", ["share/big", "share/moves", "lib/libtool.so.1"])
-def test_a_generation_that_was_changed_is_no_base(site: Site, older: TinyBundle, newer: TinyBundle, path: str) -> None:
+def digest(bundle: TinyBundle, path: str) -> str:
+    return next(entry.sha256 for entry in bundle.entries if entry.path == path)
+
+
+def basis(site: Site, wanted: TinyBundle, **fields: t.Any) -> tuple[str, list[str]]:
+    """What the host says that it holds."""
+    (awaited,) = site.run(site.order(wanted, **fields))["awaited"]
+    return awaited["base"], list(awaited["lost"])
+
+
+def rewrite(path: Path) -> None:
+    path.write_bytes(b"mine")
+
+
+def move(path: Path) -> None:
+    path.rename(f"{path}~")
+
+
+@pytest.mark.parametrize(
+    ("path", "how"),
+    [
+        ("share/big", rewrite),
+        ("share/moves", Path.unlink),
+        ("lib/libtool.so.1", move),
+        ("conda-meta/tool-1.0-0.json", rewrite),
+    ],
+)
+def test_what_drifted_is_said_to_be_lost_and_comes_with_the_delta(
+    site: Site, older: TinyBundle, newer: TinyBundle, path: str, how: t.Callable[[Path], object]
+) -> None:
     site.present(older)
-    (site.prefix / path).write_bytes(b"mine")
-    (awaited,) = site.run(site.order(newer))["awaited"]
-    assert awaited["base"] == ""
+    how(site.prefix / path)
+    lost = [digest(older, path)]
+    keep = {"on_unexpected": "keep"}
+    assert basis(site, newer, **keep) == (older.manifest.content_id, lost)
+    send(site, offered(site, older, newer, site.top, lost, **keep))
+    live = site.store.live()
+    assert live and live.content_id == newer.manifest.content_id
+    site.assert_settled(site.order(newer, **keep))
+    assert site.run(site.order(newer, verify="full", **keep))["actions"] == []
 
 
-def test_a_base_that_is_lost_unseen_asks_for_the_whole(
+def test_a_repair_is_sent_what_is_nowhere_on_the_host(site: Site, older: TinyBundle, tmp_path: Path) -> None:
+    site.present(older)
+    intact = {path: (site.prefix / path).stat().st_ino for path in ("share/big", "lib/libtool.so.1")}
+    (site.prefix / "bin/tool").write_text("mine")
+    (site.prefix / "share/moves").unlink()
+    lost = sorted([digest(older, "bin/tool"), digest(older, "share/moves")])
+    assert basis(site, older) == (older.manifest.content_id, lost)
+    part = offered(site, older, older, tmp_path, lost)
+    assert len(part.stream) < len(older.stream) - len(BLOB) + 500
+    assert send(site, part)[-1]["changed"]
+    assert site.output() == f"1.0 at {site.prefix}\n"
+    assert {path: (site.prefix / path).stat().st_ino for path in intact} == intact
+    site.assert_settled(site.order(older))
+
+
+def test_nothing_is_lost_that_another_file_or_generation_still_has(
+    site: Site, older: TinyBundle, newer: TinyBundle, tmp_path: Path
+) -> None:
+    site.present(older)
+    site.present(newer)
+    (generation,) = site.store.kept()
+    other = Path(site.store.tree(generation))
+    before = snapshot(other), {each: (other / each).stat().st_ino for each in ("share/big", "lib/libtool.so.1")}
+    # As editors do, not through the names that other trees have.
+    for path in ("share/big", "zz/copy", "lib/libtool.so.1"):
+        (site.prefix / path).unlink()
+    (site.prefix / "share/big").write_bytes(b"mine")
+    (site.prefix / "zz/copy").write_bytes(b"of one more")
+    (site.prefix / "a/first").chmod(0o600)
+    assert basis(site, newer) == (newer.manifest.content_id, [])
+    part = offered(site, newer, newer, tmp_path)
+    assert send(site, part)[-1]["changed"]
+    assert (site.prefix / "zz/copy").read_bytes() == BLOB
+    assert (site.prefix / "a/first").stat().st_mode & 0o777 == 0o755
+    assert site.run(site.order(newer, verify="full"))["actions"] == []
+    assert (snapshot(other), {each: (other / each).stat().st_ino for each in before[1]}) == before
+    assert not any(verify(site.store, str(other), generation, VERIFY_FULL).damage)
+
+
+def test_appending_through_every_name_loses_it_everywhere(site: Site, older: TinyBundle, newer: TinyBundle) -> None:
+    site.present(older)
+    site.present(newer)
+    with (site.prefix / "lib/libtool.so.1").open("ab") as file:
+        file.write(b"mine")
+    assert basis(site, newer) == (newer.manifest.content_id, [digest(newer, "lib/libtool.so.1")])
+
+
+def test_a_kept_generation_of_the_wanted_content_is_the_basis(site: Site, older: TinyBundle, newer: TinyBundle) -> None:
+    site.present(older)
+    site.present(newer)
+    (generation,) = site.store.kept()
+    (Path(site.store.tree(generation)) / "bin/tool").write_text("mine")
+    assert basis(site, older) == (older.manifest.content_id, [digest(older, "bin/tool")])
+
+
+def test_what_builds_on_what_is_lost_is_asked_for_anew(
     site: Site, older: TinyBundle, newer: TinyBundle, tmp_path: Path
 ) -> None:
     site.present(older)
     (site.prefix / "share/moves").write_bytes(b"mine")
-    # Which trusts the record.
-    part = offered(site, older, newer, tmp_path, verify="receipt")
-    last = send(site, part)[-1]
-    assert last["awaited"][0]["base"] == "" and last["awaited"][0]["held"] == {}
+    part = offered(site, older, newer, tmp_path)
+    (awaited,) = site.run(part.order)["awaited"]
+    # Of a controller that guessed.
+    (awaited,) = site.run(part.order, parts=[site.part(part.stream, awaited, len(part.stream))])["awaited"]
+    assert (awaited["base"], awaited["held"]) == (older.manifest.content_id, {})
     assert not os.path.exists(site.store.staging)
     assert "1.0" in site.output()
-    site.present(newer, verify="receipt")
+    send(site, offered(site, older, newer, site.top, awaited["lost"]))
     assert "2.0" in site.output()
     site.assert_settled(site.order(newer))
 

@@ -71,6 +71,7 @@ def test_the_first_execution_says_what_it_awaits(site: Site, one: TinyBundle) ->
         "offset": 0,
         "decoders": decoders(),
         "base": "",
+        "lost": (),
         "held": {},
     }
     assert result["environments"][0]["content_id"] == ""

@@ -72,6 +72,28 @@ def test_files_of_someone_else_refuse_removal_and_upgrade_at_any_depth(
     assert not site.prefix.exists()
 
 
+def test_what_no_bundle_brought_is_removed_if_asked_and_what_was_kept_stays(
+    site: Site, one: TinyBundle, two: TinyBundle
+) -> None:
+    site.present(one)
+    (site.prefix / "lib/kept").write_text("kept")
+    site.present(two, on_unexpected="keep")
+    for wanted in (two, one, None):
+        (site.prefix / "lib/mine").mkdir()
+        (site.prefix / "lib/mine/data").write_text("mine")
+        if wanted:
+            site.present(wanted, on_unexpected="remove")
+            site.assert_settled(site.order(wanted))
+        else:
+            site.run(site.order(on_unexpected="remove"))
+        assert [path.read_text() for path in site.envs.rglob("*") if path.name in ("data", "kept")] == ["kept"]
+    site.present(one)
+    (site.prefix / "mine").write_text("mine")
+    shutil.rmtree(site.store.quarantine)
+    site.present(one, on_unexpected="remove")
+    assert not os.path.exists(site.store.quarantine)
+
+
 def test_files_of_someone_else_refuse_an_upgrade_or_repair_or_are_kept_aside(
     site: Site, one: TinyBundle, two: TinyBundle
 ) -> None:

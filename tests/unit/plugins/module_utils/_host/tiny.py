@@ -198,6 +198,7 @@ class TinyBundle:
             "label": self.manifest.label,
             "derived": False,
             "base": "",
+            "lost": [],
         }
 
 

@@ -10,6 +10,7 @@ import typing as t
 import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._model.delta import (
     Delta,
+    given_of,
     is_worth_it,
     lacking,
     origins,
@@ -74,6 +75,36 @@ def file(path: str, content: str = "a", **fields: t.Any) -> Entry:
 def test_origins(older: list[Entry], newer: list[Entry], found: dict[str, str]) -> None:
     assert origins(older, newer) == found
     assert [entry.path for entry in lacking(older, newer)] == [each.path for each in newer if each.path not in found]
+
+
+def test_what_is_lost_is_lacking_under_each_name_that_was_to_be_made_of_it() -> None:
+    older = [file("a.py"), file("__pycache__/a.cpython-311.pyc", "b"), file("x", "c"), file("y", "d")]
+    newer = [*older[:3], file("z", "c"), file("new", "e"), Entry("l", LINK, target="x")]
+    assert [entry.path for entry in lacking(older, newer, {"a" * 64})] == ["a.py", "new", "l"]
+    assert [entry.path for entry in lacking(older, newer, {"c" * 64, "d" * 64})] == ["x", "z", "new", "l"]
+
+
+@pytest.mark.parametrize(
+    ("damaged", "given"),
+    [
+        ([], {"a": "a", "b": "b", "new": "a"}),
+        (["a"], {"a": "b", "b": "b", "new": "b"}),
+        (["b"], {"a": "a", "b": "a", "new": "a"}),
+        (["a", "b"], {}),
+    ],
+)
+def test_where_one_path_does_not_give_a_content_another_one_does(damaged: list[str], given: dict[str, str]) -> None:
+    older = {path: file(path) for path in ("a", "b")}
+    found: dict[str, str] = {}
+
+    def give(entry: Entry, source: str) -> bool:
+        assert entry.path not in found
+        if source not in damaged:
+            found[entry.path] = source
+        return source not in damaged
+
+    assert given_of(older, [file("a"), file("b"), file("new"), file("other", "b")], give) == set(given)
+    assert found == given
 
 
 @pytest.mark.parametrize(("part", "worth"), [(0, True), (69, True), (70, False), (100, False)])

@@ -55,6 +55,7 @@ OFFER = {
     "label": "ml-linux-64-000000000000",
     "derived": False,
     "base": "",
+    "lost": [],
 }
 
 

@@ -189,6 +189,14 @@ CLEAR = Keeping(on_unexpected="clear")
                 "keep aside what airgap.conda did not deploy at /envs/ml: a",
             ],
         ),
+        (
+            LIVE._replace(strange=True, damage=Damage(unexpected=("a",)), brought=("a",)),
+            Keeping(on_unexpected="remove"),
+            [
+                "put back what was deployed, and nothing else, at /envs/ml",
+                "remove what airgap.conda did not deploy at /envs/ml: a",
+            ],
+        ),
     ],
 )
 def test_what_nobody_deployed_is_cleared_away_if_asked(found: Found, keeping: Keeping, actions: list[str]) -> None:
