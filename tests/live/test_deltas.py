@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from world.controller import Controller, broken_promises
 from world.fleet import Fleet, Host, HostSpec
 from world.meter import Meter
 
-PREFIX = "/opt/conda/envs/my_env"
+PREFIX = "/opt/conda/envs/light"
 #: One execution of the module and the lines of the file list that hosts lack; two executions are more.
 OVERHEAD = 450_000
 
@@ -46,103 +47,105 @@ def deltas(controller: Controller) -> list[Path]:
 
 
 def assert_upgraded(host: Host) -> None:
-    assert "1.5.3" in host.run(f"{PREFIX}/bin/python -c 'import pandas; print(pandas.__version__)'").stdout
+    assert "23.1.0" in host.run(f"{PREFIX}/bin/python -c 'import attr; print(attr.__version__)'").stdout
     assert broken_promises(host, PREFIX) == {}
 
 
 def test_an_upgrade_sends_what_hosts_lack_and_makes_it_once(
-    fleet: Fleet, controller: Controller, earlier: Path, example: Path
+    fleet: Fleet, controller: Controller, light_earlier: Path, light: Path
 ) -> None:
-    assert controller.rollout(earlier).changed == 2
+    assert controller.rollout(light_earlier).changed == 2
     with Meter(*fleet.hosts) as meter:
-        done = controller.rollout(example)
+        done = controller.rollout(light)
     assert done.rc == 0 and done.changed == 2, done.output
     (delta,) = deltas(controller)
-    print(f"delta {delta.stat().st_size:,} of {size(example):,}; received {meter.received}")
-    assert delta.stat().st_size < 0.1 * size(example)
+    print(f"delta {delta.stat().st_size:,} of {size(light):,}; received {meter.received}")
+    assert delta.stat().st_size < 0.1 * size(light)
     assert all(received < delta.stat().st_size + OVERHEAD for received in meter.received)
     for host in fleet.hosts:
         assert_upgraded(host)
-    assert controller.rollout(example).changed == 0
+    assert controller.rollout(light).changed == 0
     # And back: another delta.
     with Meter(*fleet.hosts) as meter:
-        assert controller.rollout(earlier).changed == 2
-    assert all(received < 0.2 * size(example) for received in meter.received)
+        assert controller.rollout(light_earlier).changed == 2
+    assert all(received < 0.2 * size(light) for received in meter.received)
 
 
 def test_a_guess_that_is_wrong_is_put_right(
-    fleet: Fleet, controller: Controller, earlier: Path, example: Path, tmp_path: Path
+    fleet: Fleet, controller: Controller, light_earlier: Path, light: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "other").mkdir()
     other = Controller(fleet, tmp_path / "other")
-    assert controller.rollout(earlier).changed == 2
+    assert controller.rollout(light_earlier).changed == 2
     # By somebody else, of whom the controller knows nothing.
-    assert other.rollout(example, "-l", "old").changed == 1
+    assert other.rollout(light, "-l", "old").changed == 1
     fleet.hosts[-1].run("rm -rf /opt/conda")
-    done = controller.rollout(example)
+    done = controller.rollout(light)
     assert done.rc == 0 and done.changed == 1, done.output
     for host in fleet.hosts:
         assert_upgraded(host)
     with Meter(*fleet.hosts) as meter:
-        assert controller.rollout(example).changed == 0
+        assert controller.rollout(light).changed == 0
     assert all(received < OVERHEAD for received in meter.received)
 
 
-def test_each_host_gets_what_it_needs(fleet: Fleet, controller: Controller, earlier: Path, example: Path) -> None:
-    assert controller.rollout(earlier, "-l", "old").changed == 1
+def test_each_host_gets_what_it_needs(fleet: Fleet, controller: Controller, light_earlier: Path, light: Path) -> None:
+    assert controller.rollout(light_earlier, "-l", "old").changed == 1
     with Meter(*fleet.hosts) as meter:
-        done = controller.rollout(example)
+        done = controller.rollout(light)
     assert done.rc == 0 and done.changed == 2, done.output
     upgraded, first = meter.received
-    assert upgraded < 0.2 * size(example) and first > size(example)
+    assert upgraded < 0.2 * size(light) and first > size(light)
     for host in fleet.hosts:
         assert_upgraded(host)
 
 
 def test_the_whole_is_sent_where_the_controller_does_not_know_the_generation(
-    fleet: Fleet, controller: Controller, earlier: Path, example: Path, tmp_path: Path
+    fleet: Fleet, controller: Controller, light_earlier: Path, light: Path, tmp_path: Path
 ) -> None:
-    assert controller.rollout(earlier).changed == 2
+    assert controller.rollout(light_earlier).changed == 2
     (tmp_path / "other").mkdir()
     with Meter(*fleet.hosts) as meter:
-        done = Controller(fleet, tmp_path / "other").rollout(example)
+        done = Controller(fleet, tmp_path / "other").rollout(light)
     assert done.rc == 0 and done.changed == 2, done.output
-    assert all(received > size(example) for received in meter.received)
+    assert all(received > size(light) for received in meter.received)
     for host in fleet.hosts:
         assert_upgraded(host)
 
 
 def test_the_older_bundle_beside_the_new_one_is_knowledge_enough(
-    fleet: Fleet, controller: Controller, earlier: Path, example: Path, tmp_path: Path
+    fleet: Fleet, controller: Controller, light_earlier: Path, light: Path, tmp_path: Path
 ) -> None:
-    assert controller.rollout(earlier).changed == 2
+    assert controller.rollout(light_earlier).changed == 2
     (tmp_path / "other/dist").mkdir(parents=True)
-    for bundle in (earlier, example):
+    for bundle in (light_earlier, light):
         (tmp_path / "other/dist" / bundle.name).symlink_to(bundle)
     with Meter(*fleet.hosts) as meter:
-        done = Controller(fleet, tmp_path / "other").rollout(tmp_path / "other/dist" / example.name)
+        done = Controller(fleet, tmp_path / "other").rollout(tmp_path / "other/dist" / light.name)
     assert done.rc == 0 and done.changed == 2, done.output
-    assert all(received < 0.2 * size(example) for received in meter.received)
+    assert all(received < 0.2 * size(light) for received in meter.received)
 
 
 def test_a_host_that_drifted_gets_the_delta_and_what_it_lost(
-    fleet: Fleet, controller: Controller, earlier: Path, example: Path
+    fleet: Fleet, controller: Controller, light_earlier: Path, light: Path
 ) -> None:
-    assert controller.rollout(earlier).changed == 2
+    assert controller.rollout(light_earlier).changed == 2
     for host in fleet.hosts:
-        host.run(f"echo oops >>{PREFIX}/lib/python3.11/site-packages/requests/__init__.py")
+        host.run(f"echo oops >>{PREFIX}/lib/python3.11/site-packages/attr/__init__.py")
     with Meter(*fleet.hosts) as meter:
-        done = controller.rollout(example)
+        done = controller.rollout(light)
     assert done.rc == 0 and done.changed == 2, done.output
-    assert all(received < 0.2 * size(example) for received in meter.received)
+    assert all(received < 0.2 * size(light) for received in meter.received)
     for host in fleet.hosts:
         assert_upgraded(host)
 
 
-def test_what_is_hardly_less_is_not_made(fleet: Fleet, controller: Controller, tools: Path, example: Path) -> None:
-    name = ("-e", "env_deploy_name=my_env")
-    assert controller.rollout(tools, *name).changed == 2
-    done = controller.rollout(example, *name)
+def test_what_is_hardly_less_is_not_made(fleet: Fleet, controller: Controller, small: Path, light: Path) -> None:
+    # By default Python is tried, which the small one has not.
+    named = ("-e", json.dumps({"env_deploy_name": "light", "env_deploy_health": {"commands": ["true"]}}))
+    assert controller.rollout(small, *named).changed == 2
+    done = controller.rollout(light, *named)
     assert done.rc == 0 and done.changed == 2, done.output
+    assert deltas(controller) == []
     for host in fleet.hosts:
         assert_upgraded(host)

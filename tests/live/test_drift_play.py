@@ -58,8 +58,8 @@ class Site:
 
 
 @pytest.fixture
-def site(fleet: Fleet, controller: Controller, tmp_path: Path, example: Path, tools: Path) -> Iterator[Site]:
-    found = Site(controller, tmp_path, [example, tools])
+def site(fleet: Fleet, controller: Controller, tmp_path: Path, light: Path, tools: Path) -> Iterator[Site]:
+    found = Site(controller, tmp_path, [light, tools])
     found.rollout()
     yield found
     for host in fleet.hosts:
@@ -151,7 +151,7 @@ def test_what_differs_is_put_right_and_nothing_of_the_users_is_lost(fleet: Fleet
 
 def test_a_repair_that_cannot_be_complete_says_so_and_changes_nothing(fleet: Fleet, site: Site) -> None:
     host = fleet.hosts[2]
-    host.run(f"rm -r /opt/conda/envs/.airgap/tools; rm {PREFIX}/{SIX}; rm /opt/conda/envs/my_env/bin/pip")
+    host.run(f"rm -r /opt/conda/envs/.airgap/tools; rm {PREFIX}/{SIX}; rm /opt/conda/envs/light/bin/pip")
     # What was seen intact may be noted anew in the store.
     trees = "find /opt/conda -path '*/.airgap' -prune -o -printf '%p %i %s %T@ %m\n' | sort | sha256sum"
     before = host.run(trees).stdout

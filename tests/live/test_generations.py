@@ -13,12 +13,20 @@ from typing import Any
 import pytest
 from world.ansible import BIN, run
 from world.controller import Controller, broken_promises
-from world.fleet import Fleet, Host
+from world.fleet import Fleet, Host, HostSpec
 
 PREFIX = "/opt/conda/envs/light"
 PYTHON = f"{PREFIX}/bin/python"
 BACK = ("-e", "env_rollback_name=light")
 LINKED = ("-e", json.dumps({"env_deploy_register_commands": ["python3.11"]}))
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    releases = {"host1": "bullseye", "host2": "trixie"}
+    hosts = [HostSpec(name, release, storage="tmpfs") for name, release in releases.items()]
+    with Fleet(tmp_path_factory.mktemp("fleet"), hosts) as started:
+        yield started
 
 
 @pytest.fixture(autouse=True)
@@ -53,11 +61,11 @@ def test_a_rollout_is_taken_back_without_sending_anything_and_brought_forward_ag
     controller.rollout(light, *LINKED)
     sent = [host.interface_bytes()[0] for host in fleet.hosts]
     checked = controller.run("rollback", *BACK, "--check", "--diff")
-    assert checked.rc == 0 and checked.changed == 3, checked.output
+    assert checked.rc == 0 and checked.changed == 2, checked.output
     assert "-attrs 23.1.0 (pip)" in checked.output and "+attrs 22.2.0 (pip)" in checked.output
-    assert [attrs(host) for host in fleet.hosts] == ["23.1.0"] * 3
+    assert [attrs(host) for host in fleet.hosts] == ["23.1.0"] * 2
     back = controller.run("rollback", *BACK)
-    assert back.rc == 0 and back.changed == 3, back.output
+    assert back.rc == 0 and back.changed == 2, back.output
     for host, before in zip(fleet.hosts, sent, strict=True):
         assert attrs(host) == "22.2.0"
         assert "/opt/conda" in host.run("cd /; /usr/local/bin/python3.11 -c 'import sys; print(sys.prefix)'").stdout
@@ -68,7 +76,7 @@ def test_a_rollout_is_taken_back_without_sending_anything_and_brought_forward_ag
     # The inventory asks for it, so nothing is to be done.
     assert controller.rollout(light_earlier, *LINKED).changed == 0
     forward = controller.run("rollback", *BACK, "-e", "env_rollback_to=2")
-    assert forward.rc == 0 and forward.changed == 3, forward.output
+    assert forward.rc == 0 and forward.changed == 2, forward.output
     for told in info(fleet, tmp_path).values():
         assert [each["live"] for each in told["generations"]] == [False, True]
         assert [each["how"] for each in told["switches"]] == ["deploy", "deploy", "rollback", "rollback"]
@@ -87,9 +95,9 @@ def test_a_damaged_generation_is_refused_and_made_anew_of_its_bundle(
         host.run("cd /opt/conda/envs/.airgap/light/generations/0001-*/ && rm bin/pip && echo oops > bin/pip")
     refused = controller.run("rollback", *BACK)
     assert refused.rc != 0 and "is damaged: bin/pip" in refused.output, refused.output
-    assert [attrs(host) for host in fleet.hosts] == ["23.1.0"] * 3
+    assert [attrs(host) for host in fleet.hosts] == ["23.1.0"] * 2
     back = controller.run("rollback", *BACK, "-e", f"env_rollback_bundle={light_earlier}")
-    assert back.rc == 0 and back.changed == 3, back.output
+    assert back.rc == 0 and back.changed == 2, back.output
     for host in fleet.hosts:
         assert attrs(host) == "22.2.0"
         assert broken_promises(host, PREFIX) == {}
@@ -155,7 +163,7 @@ def test_the_rollout_stops_at_the_canary(
     assert stopped.recap["host1"]["failed"] == 1
     for host, before in list(zip(fleet.hosts, untouched, strict=True))[1:]:
         assert host.run(look).stdout == before
-    assert [attrs(host) for host in fleet.hosts] == ["22.2.0"] * 3
+    assert [attrs(host) for host in fleet.hosts] == ["22.2.0"] * 2
 
 
 def test_what_runs_from_an_old_generation_keeps_its_files_and_is_told(
