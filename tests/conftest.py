@@ -37,6 +37,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     passed = terminalreporter.stats.get("passed", [])
     counts: collections.Counter[str] = collections.Counter()
     for report in passed:
-        counts.update({what: number for name, (what, number) in report.user_properties if name == _COUNTED})
+        for what, number in (counted for name, counted in report.user_properties if name == _COUNTED):
+            counts[what] += number
     for what, number in sorted(counts.items()):
         terminalreporter.write_line(f"{number} {what}", bold=True)

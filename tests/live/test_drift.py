@@ -105,6 +105,12 @@ SEEDS = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _driver(fleet: Fleet) -> None:
+    for host in fleet.hosts:
+        victim.bring(host)
+
+
 @pytest.fixture(scope="module")
 def tools_everywhere(fleet: Fleet, tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The small environment on every host, with bytecode and a command; and a copy from which each test begins."""
@@ -113,7 +119,6 @@ def tools_everywhere(fleet: Fleet, tools: Path, tmp_path_factory: pytest.TempPat
     assert done.rc == 0, done.output
     for host in fleet.hosts:
         host.run("cp -a /opt/conda /srv/pristine")
-        victim.bring(host)
     yield tools
     for host in fleet.hosts:
         host.run(f"rm -rf {TRACES}")
@@ -321,7 +326,7 @@ def test_a_run_that_is_at_work_cannot_be_looked_at(fleet: Fleet, tools_everywher
 # --- what is no drift ---------------------------------------------------------------------------------------------
 
 
-def test_a_deployment_that_is_used_and_replaced_stays_clean(
+def test_a_deployment_that_is_used_replaced_and_collected_stays_clean(
     fleet: Fleet, controller: Controller, looker: Looker, light_earlier: Path, light: Path
 ) -> None:
     """With bytecode on one host, without it on the others."""
@@ -341,6 +346,11 @@ def test_a_deployment_that_is_used_and_replaced_stays_clean(
     back = controller.run("rollback", "-e", "env_rollback_name=light")
     assert back.rc == 0 and back.changed == 3, back.output
     assert_clean(looker.rows({"bundle": str(light_earlier), "register": {}}).values())
+    assert_clean(look_at(host, "full", True, "light") for host in fleet.hosts)
+    forward = controller.rollout(light, "-e", "env_deploy_keep=1")
+    assert forward.rc == 0 and forward.changed == 3, forward.output
+    for host in fleet.hosts:
+        assert host.run("ls /opt/conda/envs/.airgap/light/generations").stdout == ""
     assert_clean(look_at(host, "full", True, "light") for host in fleet.hosts)
     for host in fleet.hosts:
         host.run(f"rm -rf {TRACES}")

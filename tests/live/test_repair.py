@@ -42,11 +42,6 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 
 @pytest.fixture(scope="module")
-def small() -> Path:
-    return bundles.ensure(bundles.SMALL)
-
-
-@pytest.fixture(scope="module")
 def deployed(fleet: Fleet, tools: Path, small: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Two environments on each host, one of them with the generation before, and a copy of all that."""
     controller = Controller(fleet, tmp_path_factory.mktemp("home"))
