@@ -89,9 +89,11 @@ def test_a_disk_that_others_fill_meanwhile_leaves_the_old_generation_live(
 ) -> None:
     assert controller.rollout(earlier).rc == 0
     staging = host.root / STORE[1:] / "staging"
-    rollout = Rollout(controller, example)
+    # What shares nothing takes long enough.
+    rollout = Rollout(controller, example, "-e", "env_deploy_share=copy")
     assert soon(staging.is_dir)
-    host.run("dd if=/dev/zero of=/opt/filler bs=1M 2>/dev/null", check=False)
+    module = f"$(sed 's/process \\([0-9]*\\).*/\\1/' {STORE}/lock)"
+    host.run(f"kill -STOP {module}; dd if=/dev/zero of=/opt/filler bs=1M 2>/dev/null; kill -CONT {module}", check=False)
     full = rollout.ended()
     # Asked for before, or met while writing.
     told = ("what changed needs", "No space left on device; the live environment is whole, run again to finish")
