@@ -75,7 +75,7 @@ docs: venv  ## the site in build/docs/html, checked: nothing undocumented, no wa
 
 live: venv  ## real builds, real hosts
 	$(BIN)/python -m world.channel
-	$(BIN)/pytest -q -n 3 --dist loadfile tests/live
+	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests/live
 
 test-slow: venv  ## environments of 100,000 files and of a file of 3 GB, with little memory; takes minutes and 20 GB of disk
 	$(BIN)/python -m world.channel

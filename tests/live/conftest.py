@@ -20,6 +20,16 @@ from world.victim import Tally
 
 RELEASES = ("bullseye", "bookworm", "trixie")
 
+#: What takes minutes goes first, so that those who share the work end together.
+LONG = (
+    "test_upgrades", "test_deltas", "test_resuming", "test_examples", "test_generations", "test_rollout",
+    "test_handpacked", "test_readme", "test_scale", "test_registration", "test_drift_play", "test_faults_of_rollouts",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in LONG)
+
 
 @pytest.fixture(scope="session")
 def channel() -> str:
