@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import abc
 import ctypes
 import os
 import resource
@@ -78,7 +79,7 @@ def _machine_ticks() -> tuple[int, int]:
     return sum(fields), fields[3] + fields[4]
 
 
-class _Watch(threading.Thread):
+class _Watch(threading.Thread, abc.ABC):
     """While its block runs, looks from time to time at what this process started meanwhile."""
 
     _INTERVAL: float
@@ -94,8 +95,9 @@ class _Watch(threading.Thread):
         while not self._over.wait(self._INTERVAL):
             self.peak = max(self.peak, self._look(set(children(os.getpid())) - self._before))
 
+    @abc.abstractmethod
     def _look(self, programs: set[int]) -> int:
-        raise NotImplementedError
+        """Return the bytes that *programs* have now."""
 
     def __enter__(self) -> Self:
         self.start()
