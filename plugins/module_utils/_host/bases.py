@@ -18,7 +18,13 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.store import St
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import Stats, parse_stat_index, stats_of
 from ansible_collections.airgap.conda.plugins.module_utils._model.delta import Basis, given_of
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
-from ansible_collections.airgap.conda.plugins.module_utils._model.files import FILE, Entry, parse_files, unpack_files
+from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
+    FILE,
+    Entry,
+    content_id_of,
+    entries_by_line,
+    unpack_files,
+)
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header, Item
 
 
@@ -27,14 +33,21 @@ class Base(t.NamedTuple):
 
     tree: str
     header: Header
+    #: The file list of the bundle that it is made of, and its entries by line and by path.
+    files: bytes
+    lines: t.Dict[bytes, Entry]
     entries: t.Dict[str, Entry]
     items: t.Dict[str, Item]
     #: Stats of files that hold what was deployed: as its stat index says, or as they were read.
     vouched: t.Dict[str, Stats]
 
+    def at(self, path: str) -> str:
+        """Return where *path* is."""
+        return f"{self.tree}/{path}"
+
     def intact(self, path: str) -> t.Optional[os.stat_result]:
         """Return what lstat says of the file at *path* where it holds the bytes that were deployed, else None."""
-        item, full = self.items.get(path), os.path.join(self.tree, path)
+        item, full = self.items.get(path), self.at(path)
         with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             status = os.lstat(full)
             stats = stats_of(status)
@@ -48,8 +61,22 @@ class Base(t.NamedTuple):
         return None
 
 
-def bases(store: Store, content_id: str) -> t.Iterator[Base]:
-    """Yield the generations that were made of a bundle: those of *content_id* first, the live one before older ones."""
+class Bases:
+    """The generations that were made of a bundle, those of *content_id* first, the live one before older ones.
+
+    All but the first are read when they are asked for.
+    """
+
+    def __init__(self, store: Store, content_id: str) -> None:
+        self._found = _bases(store, content_id)
+        self.first = next(self._found, None)
+
+    def __iter__(self) -> t.Iterator[Base]:
+        """Yield them; once."""
+        return itertools.chain([self.first] if self.first else [], self._found)
+
+
+def _bases(store: Store, content_id: str) -> t.Iterator[Base]:
     live = store.live()
     trees = {live.generation: store.prefix} if live else {}
     trees.update({generation: store.tree(generation) for generation in reversed(store.kept())})
@@ -60,27 +87,32 @@ def bases(store: Store, content_id: str) -> t.Iterator[Base]:
             readable[generation] = store.header(generation)
     for generation in sorted(readable, key=lambda each: readable[each].content_id != content_id):
         with contextlib.suppress(BundleError):
-            if files := store.file_list(generation):
-                entries = {entry.path: entry for entry in parse_files(unpack_files(files))}
-                items = store.receipt(generation).items
-                index = parse_stat_index(store.index(generation))
-                yield Base(trees[generation], readable[generation], entries, items, index)
+            if packed := store.file_list(generation):
+                yield _base(store, trees[generation], readable[generation], unpack_files(packed))
+
+
+def _base(store: Store, tree: str, header: Header, files: bytes) -> Base:
+    if content_id_of(files) != header.content_id:
+        raise BundleError(f"the file list of {header.generation} is damaged")
+    lines = entries_by_line(files)
+    entries = {entry.path: entry for entry in lines.values()}
+    index = parse_stat_index(store.index(header.generation))
+    return Base(tree, header, files, lines, entries, store.receipt(header.generation).items, index)
 
 
 def basis_of(store: Store, content_id: str) -> Basis:
     """Return what this host holds for a bundle of *content_id*; every file that is not as it was deployed is read."""
-    giving = bases(store, content_id)
-    first = next(giving, None)
-    if first is None:
+    giving = Bases(store, content_id)
+    if giving.first is None:
         return Basis()
-    listed = list(first.entries.values())
+    listed = list(giving.first.entries.values())
     lacked = {entry.path: entry.sha256 for entry in listed if entry.type == FILE}
-    for base in itertools.chain([first], giving):
+    for base in giving:
         for path in _held(base, listed, lacked):
             lacked.pop(path, None)
         if not lacked:
             break
-    return Basis(first.header.content_id, tuple(sorted(set(lacked.values()))))
+    return Basis(giving.first.header.content_id, tuple(sorted(set(lacked.values()))))
 
 
 def _held(base: Base, listed: t.Sequence[Entry], wanted: t.Container[str]) -> set[str]:

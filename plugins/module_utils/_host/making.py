@@ -8,12 +8,11 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import stat
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._host.bases import Base, bases
+from ansible_collections.airgap.conda.plugins.module_utils._host.bases import Base, Bases
 from ansible_collections.airgap.conda.plugins.module_utils._host.bytecode import compile_bytecode, renew_bytecode
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import place_of
@@ -22,7 +21,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.payload import 
 from ansible_collections.airgap.conda.plugins.module_utils._host.recording import now
 from ansible_collections.airgap.conda.plugins.module_utils._host.sharing import Sharing
 from ansible_collections.airgap.conda.plugins.module_utils._host.staging import Staging
-from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store, remove_tree
+from ansible_collections.airgap.conda.plugins.module_utils._host.store import remove_tree
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stat_index
 from ansible_collections.airgap.conda.plugins.module_utils._model.delta import Basis, lacking
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BaseLostError, DeployError
@@ -69,8 +68,9 @@ def make_generation(deployment: Deployment, offer: Offer, want: Want, incoming: 
 
 def _make(deployment: Deployment, offer: Offer, staging: Staging, incoming: Payload) -> Header:
     order, store = deployment.order, deployment.store
-    files = _file_list(store, offer, incoming.piece(FILES_PIECE))
-    entries = parse_files(files)
+    giving = Bases(store, offer.basis.base or offer.content_id)
+    files = _file_list(giving.first, offer, incoming.piece(FILES_PIECE))
+    entries = parse_files(files, giving.first.lines if giving.first else {})
     if not entries:
         raise DeployError("the bundle holds no file at all; it is refused")
     check_room(entries, offer.needs)
@@ -86,7 +86,9 @@ def _make(deployment: Deployment, offer: Offer, staging: Staging, incoming: Payl
         created=now(),
         by=order.by,
     )
-    settled = _fill(deployment, offer, staging, incoming, entries)
+    staging.lay_out(entries, _mode_of(order.prefix))
+    settled = _share(deployment, offer, staging, entries, giving)
+    _fill(deployment, offer, staging, incoming, entries)
     staging.add(GENERATION_MARKER, (header.generation + "\n").encode(), 0o644, EPOCH)
     if order.bytecode:
         deployment.progress.say("compiling bytecode")
@@ -99,11 +101,9 @@ def _make(deployment: Deployment, offer: Offer, staging: Staging, incoming: Payl
 
 def _fill(
     deployment: Deployment, offer: Offer, staging: Staging, incoming: Payload, entries: t.Sequence[Entry]
-) -> set[str]:
-    """Make all *entries*: first those that a generation gives, then the others; return what need not be compiled."""
+) -> None:
+    """Make those of *entries* that no generation gave, and what depends on others."""
     order, store = deployment.order, deployment.store
-    staging.lay_out(entries, _mode_of(order.prefix))
-    settled = _share(deployment, offer, staging, entries)
     own = [entry for entry in entries if entry.path not in staging.given]
     # What has arrived is here already, and only what is shared was not counted before.
     short = shortage(sum(entry.size for entry in own), place_of(order.envs_dir))
@@ -114,25 +114,24 @@ def _fill(
             staging.extract(entries, offer.carriers, offer.codec, archive, deployment.progress)
     renew_bytecode(staging, store.staging, order.prefix, entries)
     staging.renew(entries)
-    return settled
 
 
-def _share(deployment: Deployment, offer: Offer, staging: Staging, entries: t.Sequence[Entry]) -> set[str]:
+def _share(
+    deployment: Deployment, offer: Offer, staging: Staging, entries: t.Sequence[Entry], giving: Bases
+) -> set[str]:
     """Make what generations give; C(BaseLostError) unless that and what a delta brings are all *entries*.
 
     Return the sources that need not be compiled.
     """
     share = deployment.order.keeping.share
     settled: set[str] = set()
-    giving = bases(deployment.store, offer.basis.base or offer.content_id)
-    first = next(giving, None)
-    brought = _brought(offer.basis, first, entries)
+    brought = _brought(offer.basis, giving.first, entries)
     wanted = {entry.path for entry in entries}
-    for base in itertools.chain([first] if first else [], giving):
+    for base in giving:
         deployment.progress.say(f"sharing with {base.header.generation}")
         sharing = Sharing(base, staging, share)
         sharing.give(entries, wanted)
-        if base is first and deployment.order.bytecode:
+        if base is giving.first and deployment.order.bytecode:
             settled = sharing.give_bytecode(entries)
         # Others are asked for nothing but what else would be lost.
         wanted -= brought | staging.given.keys()
@@ -157,15 +156,15 @@ def _mode_of(prefix: str) -> int:
     return stat.S_IMODE(os.lstat(prefix).st_mode) if os.path.isdir(prefix) else 0o755
 
 
-def _file_list(store: Store, offer: Offer, piece: bytes) -> bytes:
+def _file_list(base: Base | None, offer: Offer, piece: bytes) -> bytes:
     """Return the file list of *offer*: of *piece* alone, or of it and the list that the offer builds on."""
     if not offer.basis.base:
         files = unpack_files(piece)
         if content_id_of(files) != offer.content_id:
             raise DeployError("the file list is not that of the content id; the bundle is damaged, copy it again")
         return files
-    older = store.list_of(offer.basis.base)
-    files = patched_list(older, piece) if older else b""
+    known = base is not None and base.header.content_id == offer.basis.base
+    files = patched_list(base.files, piece) if base and known else b""
     if content_id_of(files) != offer.content_id:
         raise BaseLostError(f"the file list of {offer.basis.base[:12]} is not here any more; the whole archive is sent")
     return files

@@ -88,7 +88,7 @@ class Sharing:
         if entry.type in (LINK, DIRECTORY):
             # Nothing is saved by sharing these; no archive is needed for them either.
             staging.make(entry)
-            staging.give(entry.path, staging.items[entry.path])
+            staging.give(entry.path, staging.items[entry.path], os.lstat(staging.at(entry.path)).st_ino)
             return True
         if item is None:
             return False
@@ -105,16 +105,20 @@ class Sharing:
 
     def _give_file(self, item: Item, wanted: Item, mtime_ns: int | None) -> bool:
         """Give the file of *item* as *wanted*; False where the base does not have its bytes."""
-        source = os.path.join(self._base.tree, item.path)
-        before = self._base.intact(item.path)
+        source, before = self._base.at(item.path), self._base.intact(item.path)
         with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-            if before and self._put(source, wanted, before, before.st_mtime_ns if mtime_ns is None else mtime_ns):
-                self._staging.give(wanted.path, wanted)
+            inode = self._put(source, wanted, before, mtime_ns) if before else None
+            if inode is not None:
+                self._staging.give(wanted.path, wanted, inode)
                 return True
         return False
 
-    def _put(self, source: str, item: Item, before: os.stat_result, mtime_ns: int) -> bool:
-        """Put the file *source* into the new tree as *item*; False where it changed meanwhile."""
+    def _put(self, source: str, item: Item, before: os.stat_result, mtime: int | None) -> int | None:
+        """Put the file *source* into the new tree as *item*, with a *mtime* (ns) if it needs another than it has.
+
+        Return its inode there; None where it changed meanwhile.
+        """
+        mtime_ns = before.st_mtime_ns if mtime is None else mtime
         if self._reflinks:
             try:
                 return self._copy(source, item, before, mtime_ns, _clone)
@@ -133,32 +137,33 @@ class Sharing:
                     raise
         return self._copy(source, item, before, mtime_ns, _transfer)
 
-    def _link(self, source: str, item: Item, before: os.stat_result) -> bool:
+    def _link(self, source: str, item: Item, before: os.stat_result) -> int | None:
         target = self._staging.at(item.path)
         os.link(source, target, follow_symlinks=False)
         now = os.lstat(target)
-        if stats_of(now)[:-1] == stats_of(before)[:-1]:
-            self._staging.touched.note(before, now)
-            return True
+        if self._staging.touched.note(before, now):
+            return now.st_ino
         os.unlink(target)
-        return False
+        return None
 
     def _copy(
         self, source: str, item: Item, before: os.stat_result, mtime_ns: int, transfer: t.Callable[[int, int], object]
-    ) -> bool:
+    ) -> int | None:
         reading = os.open(source, _READ)
         try:
             with self._staging.create(item.path, item.mode, mtime_ns) as writing:
                 transfer(writing, reading)
+                inode = os.fstat(writing).st_ino
             unchanged = stats_of(os.fstat(reading)) == stats_of(before)
         except OSError:
             os.unlink(self._staging.at(item.path))
             raise
         finally:
             os.close(reading)
-        if not unchanged:
-            os.unlink(self._staging.at(item.path))
-        return unchanged
+        if unchanged:
+            return inode
+        os.unlink(self._staging.at(item.path))
+        return None
 
 
 def _clone(writing: int, reading: int) -> None:

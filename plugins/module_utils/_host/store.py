@@ -27,8 +27,6 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.tree import Tou
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError, DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
     GENERATION_MARKER,
-    content_id_of,
-    unpack_files,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import check_format
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import (
@@ -204,16 +202,6 @@ class Store:
                 return file.read()
         except FileNotFoundError:
             return b""
-
-    def list_of(self, content_id: str) -> bytes:
-        """Return the file list whose content id is *content_id*; empty where no generation here has it whole."""
-        for generation in self._names("files"):
-            if generation.endswith(content_id[:12]):
-                with contextlib.suppress(BundleError):
-                    files = unpack_files(self.file_list(generation))
-                    if content_id_of(files) == content_id:
-                        return files
-        return b""
 
     def index(self, generation: str) -> bytes:
         """Return the stat index of *generation*, empty when there is none."""

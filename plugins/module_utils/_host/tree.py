@@ -97,15 +97,18 @@ class Touched:
         self._now: dict[bytes, bytes] = {}
         self._first: dict[bytes, bytes] = {}
 
-    def note(self, before: os.stat_result, now: os.stat_result) -> None:
-        """Take note of a file that had the status *before*, right before it was linked or unlinked, and has *now*."""
+    def note(self, before: os.stat_result, now: os.stat_result) -> bool:
+        """Take note of a file that had the status *before*, right before it was linked or unlinked, and has *now*.
+
+        False, and nothing noted, where somebody else was at it as well.
+        """
         if stats_of(before)[:-1] != stats_of(now)[:-1]:
-            # Somebody else was at it as well.
-            return
+            return False
         old, new = _stats(before).encode(), _stats(now).encode()
         first = self._first.pop(old, old)
         self._now[first] = new
         self._first[new] = first
+        return True
 
     def unlink(self, name: str, directory: int | None = None) -> None:
         """Unlink the file *name*, of the open *directory* if one is given."""

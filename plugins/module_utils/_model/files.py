@@ -17,6 +17,7 @@ import json
 import re
 import typing as t
 import zlib
+from types import MappingProxyType
 
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
 
@@ -129,24 +130,34 @@ def unpack_files(packed: bytes) -> bytes:
     return files
 
 
-def parse_files(files: bytes) -> list[Entry]:
-    """Parse a file list; raise C(BundleError) for anything that M(render_files) would not have written."""
-    entries: list[Entry] = []
+def parse_files(files: bytes, known: t.Mapping[bytes, Entry] = MappingProxyType({})) -> list[Entry]:
+    """Parse a file list; raise C(BundleError) for anything that M(render_files) would not have written.
+
+    *known*: entries by line, of a list that was parsed before; most of a newer list are in the older one.
+    """
+    lines, entries = files.splitlines(), []
     try:
-        for fields in _lines(files):
+        fields = iter(_fields([line for line in lines if line not in known]))
+        for line in lines:
             # Their number is told.
-            entries.append(_entry(fields))
+            entries.append(known.get(line) or _checked(_entry(next(fields))))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"the file list is damaged at line {len(entries) + 1}: {error}") from None
     check_paths(entries)
-    if render_files(entries) != files:
+    rendered = (line if line in known else entry_line(entry).encode("ascii") for line, entry in zip(lines, entries))
+    if sorted(entries, key=sort_key) != entries or b"".join(b"%b\n" % line for line in rendered) != files:
         raise BundleError("the file list is not as it was packed; copy the bundle again")
     return entries
 
 
-def _lines(files: bytes) -> t.Iterable[t.Any]:
-    """Return what each line holds: read at once, in half the time, or one by one where one cannot be read."""
+def entries_by_line(files: bytes) -> dict[bytes, Entry]:
+    """Return the entries by line of a file list that M(parse_files) took before, as its content id tells."""
     lines = files.splitlines()
+    return dict(zip(lines, map(_entry, _fields(lines))))
+
+
+def _fields(lines: t.Sequence[bytes]) -> t.Iterable[t.Any]:
+    """Return what each line holds: read at once, in half the time, or one by one where one cannot be read."""
     try:
         found = json.loads(b"[%b]" % b",".join(lines))
     except (ValueError, RecursionError):
@@ -155,7 +166,7 @@ def _lines(files: bytes) -> t.Iterable[t.Any]:
 
 
 def _entry(fields: dict[str, t.Any]) -> Entry:
-    entry = Entry(
+    return Entry(
         path=fields["path"],
         type=fields["type"],
         mode=int(fields.get("mode", "0644"), 8),
@@ -166,8 +177,6 @@ def _entry(fields: dict[str, t.Any]) -> Entry:
         relocations=tuple((placeholder, mode) for placeholder, mode in fields.get("relocate", ())),
         renews=fields.get("renew", ""),
     )
-    _check_entry(entry)
-    return entry
 
 
 def is_a(value: t.Any, kind: type) -> bool:
@@ -175,7 +184,8 @@ def is_a(value: t.Any, kind: type) -> bool:
     return isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
 
 
-def _check_entry(entry: Entry) -> None:
+def _checked(entry: Entry) -> Entry:
+    """Return *entry*; C(ValueError) where it describes nothing that can lie below a prefix."""
     for text in (entry.path, entry.target, entry.sha256, *(placeholder for placeholder, _mode in entry.relocations)):
         if not isinstance(text, str):
             raise ValueError(f"{text!r} is no text")
@@ -198,6 +208,7 @@ def _check_entry(entry: Entry) -> None:
         raise ValueError(f"{entry.path!r} has an unknown relocation")
     if entry.renews not in ("", *RENEWALS):
         raise ValueError(f"{entry.path!r} has an unknown renewal {entry.renews!r}")
+    return entry
 
 
 def path_fault(path: str) -> str | None:

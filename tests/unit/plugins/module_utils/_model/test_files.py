@@ -25,6 +25,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
     WHEEL_RECORD,
     Entry,
     content_id_of,
+    entries_by_line,
     link_fault,
     parents,
     parse_files,
@@ -116,6 +117,16 @@ def test_what_is_rendered_is_parsed_again(entries: list[Entry]) -> None:
     assert rendered.isascii()
 
 
+@given(trees(), trees())
+def test_what_another_list_has_already_is_not_parsed_again_and_is_the_same(
+    older: list[Entry], newer: list[Entry]
+) -> None:
+    known = entries_by_line(render_files(older))
+    rendered = render_files(newer)
+    assert known == dict(zip(render_files(older).splitlines(), parse_files(render_files(older))))
+    assert parse_files(rendered, known) == parse_files(rendered)
+
+
 @given(trees(), st.randoms(use_true_random=False))
 def test_equal_trees_give_equal_bytes_whatever_their_order(entries: list[Entry], random: t.Any) -> None:
     rendered = render_files(entries)
@@ -142,6 +153,14 @@ def test_a_damaged_list_is_refused_in_one_line_or_a_whole_other_one(garbage: byt
     else:
         # Another list, of another content id.
         assert render_files(entries) == damaged
+    assert _parsed(damaged, entries_by_line(whole)) == _parsed(damaged, {})
+
+
+def _parsed(files: bytes, known: dict[bytes, Entry]) -> list[Entry] | str:
+    try:
+        return parse_files(files, known)
+    except BundleError as error:
+        return str(error)
 
 
 def line(**fields: t.Any) -> bytes:
