@@ -36,7 +36,7 @@ def act(deployment: Deployment, view: View) -> bool:
             return False
     else:
         if view.put or view.take:
-            deployment.registrar.apply(deployment.wanted_marks())
+            deployment.register()
         confirm(deployment)
         collect(deployment.store, view.surplus)
     if offer is not None:

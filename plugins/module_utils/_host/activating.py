@@ -92,7 +92,7 @@ def _switch(deployment: Deployment, generation: str) -> str:
     deployment.progress.say("switching")
     switch(store.tree(generation), deployment.order.prefix, store.aside)
     bring_home(deployment)
-    deployment.registrar.apply(deployment.wanted_marks())
+    deployment.register()
     return header.generation if header else ""
 
 

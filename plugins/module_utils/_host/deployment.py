@@ -28,7 +28,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.orders import 
 from ansible_collections.airgap.conda.plugins.module_utils._model.plan import Want
 from ansible_collections.airgap.conda.plugins.module_utils._model.preflight import HostFacts
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header
-from ansible_collections.airgap.conda.plugins.module_utils._model.registration import Mark, Scope, wanted_marks
+from ansible_collections.airgap.conda.plugins.module_utils._model.registration import LINK, Mark, Scope, wanted_marks
 
 _LIBRARY = re.compile(r"python\d+\.\d+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -94,6 +94,14 @@ class Deployment:
         if self.order.state != "present":
             return []
         return wanted_marks(self.order, self.scope, self._python_libraries(), self._variables())
+
+    def register(self) -> None:
+        """Register what is live, and take away what is not wanted any more.
+
+        A program that an older generation lacks, which was gone back to, is offered to nobody.
+        """
+        wanted = [mark for mark in self.wanted_marks() if mark.kind != LINK or os.path.lexists(mark.text)]
+        self.registrar.apply(wanted)
 
     def registered(self) -> set[str]:
         """Return the paths below the prefix that registration put there, or will."""

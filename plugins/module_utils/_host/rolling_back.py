@@ -122,7 +122,7 @@ class Rollback:
         if self._fresh_index is not None:
             self.store.write_index(self.target.generation, self._fresh_index)
         if self.target.live:
-            deployment.registrar.apply(deployment.wanted_marks())
+            deployment.register()
             confirm(deployment)
         elif self.force:
             make_live(deployment, self.target.generation)

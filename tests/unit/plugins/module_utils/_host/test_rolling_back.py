@@ -17,7 +17,13 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.errors import 
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.conftest import ME
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.killing import killed
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.site import Fields, Site, without_marks
-from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import TinyBundle, snapshot
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import (
+    TinyBundle,
+    file,
+    make_bundle,
+    snapshot,
+    tool_members,
+)
 
 REGISTER = {"commands": ["tool"], "users": [ME], "frozen": True}
 
@@ -115,6 +121,23 @@ def test_registration_that_came_later_goes_with_it_and_what_went_does_not_come_b
     assert not (site.prefix / "conda-meta/frozen").exists()
     assert site.output() == f"1.0 at {site.prefix}\n"
     site.assert_settled(site.order(one, register={"commands": ["tool"]}))
+
+
+def test_a_program_that_came_later_is_offered_to_nobody_until_it_comes_back(
+    site: Site, one: TinyBundle, tmp_path: Path
+) -> None:
+    site.present(one)
+    newer = make_bundle(tmp_path / "newer", [*tool_members("2.0"), file("bin/late", b"#!/bin/sh\n", 0o755)])
+    register = {"commands": ["tool", "late"]}
+    site.present(newer, register=register)
+    late = site.home / ".local/bin/late"
+    assert late.exists()
+    assert site.back()["changed"]
+    assert site.output() == f"1.0 at {site.prefix}\n" and not os.path.lexists(late)
+    assert_nothing_to_do(site)
+    assert site.back("2")["changed"]
+    assert late.exists()
+    site.assert_settled(site.order(newer, register=register))
 
 
 def test_damaged_files_are_named_and_nothing_is_switched(site: Site, one: TinyBundle, two: TinyBundle) -> None:
