@@ -28,7 +28,7 @@ USER = "scientist"
 #: The installation, the list of users, then what is run.
 CELL = """\
 for path in /etc "$1"; do
-    mount --bind "$path" "$path"
+    mount --rbind "$path" "$path"
     mount -o remount,bind,ro "$path"
 done
 mount --bind "$2" /etc/passwd
