@@ -194,6 +194,8 @@ def test_conda_refuses_to_change_a_frozen_one(deployed: Person, example: Path) -
 def test_conda_forgets_what_is_removed(deployed: Person) -> None:
     removed = deployed.play("remove", name=NAME)
     assert removed.rc == 0 and removed.changed == 1, removed.output
-    assert set(deployed.environments()) == {"base"}
+    # The machine may have environments of its own.
+    listed = deployed.environments().values()
+    assert not [prefix for prefix in listed if prefix.startswith(str(deployed.home))]
     assert list((deployed.home / ".conda/condarc.d").iterdir()) == []
     assert str(deployed.prefix) not in (deployed.home / ".conda/environments.txt").read_text()
