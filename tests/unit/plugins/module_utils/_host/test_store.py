@@ -14,7 +14,6 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.airgap.conda.plugins.module_utils._host import store as store_module
 from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store, remove_tree, write_whole
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError, DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import GENERATION_MARKER
@@ -67,11 +66,10 @@ def holder(store: Store, *how: str) -> subprocess.Popen[str]:
     return process
 
 
-def test_another_run_is_waited_for_then_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "PATIENCE", 0.3)
+def test_another_run_is_waited_for_then_named(store: Store) -> None:
     process = holder(store)
     started = time.monotonic()
-    with pytest.raises(DeployError) as caught, store.locked():
+    with pytest.raises(DeployError) as caught, store.locked(patience=0.3):
         pass
     assert time.monotonic() - started >= 0.3
     holder_named = rf"\(process {process.pid} since [0-9]{{4}}-[0-9-]+ [0-9:]+\)"
@@ -82,7 +80,6 @@ def test_another_run_is_waited_for_then_named(store: Store, monkeypatch: pytest.
 
 
 def test_a_run_that_ends_in_time_is_waited_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "PATIENCE", 20)
     process = holder(store)
     # It ends while we wait, seen from the first look on.
     monkeypatch.setattr(time, "sleep", lambda _seconds: process.communicate())
@@ -90,8 +87,7 @@ def test_a_run_that_ends_in_time_is_waited_for(store: Store, monkeypatch: pytest
         assert process.returncode == 0
 
 
-def test_a_lock_is_freed_by_the_death_of_its_holder(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "PATIENCE", 5)
+def test_a_lock_is_freed_by_the_death_of_its_holder(store: Store) -> None:
     process = holder(store)
     process.kill()
     process.communicate()
@@ -104,8 +100,7 @@ def test_a_store_that_was_removed_while_we_waited_is_made_again(store: Store, mo
     monkeypatch.setattr(time, "sleep", lambda _seconds: process.communicate())
     with store.locked():
         assert os.path.isdir(store.path("incoming", ""))
-        monkeypatch.setattr(store_module, "PATIENCE", 0.0)
-        with pytest.raises(DeployError, match="another run works on"), Store(store.envs_dir, "ml").locked():
+        with pytest.raises(DeployError, match="another run works on"), Store(store.envs_dir, "ml").locked(patience=0):
             pass
 
 
