@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,6 +41,10 @@ class Found(NamedTuple):
     ours: Race
     naive: Race
     rsync: Race
+    #: Ours as users have it, with bytecode.
+    default: Race
+    #: Ours and rsync, pandas being new as well.
+    larger: tuple[Race, Race]
     #: Ours, nothing being new; and a first rollout, the archive being there.
     second: Timed
     near: Timed
@@ -62,26 +66,39 @@ def deltas() -> list[Figure]:
 
 def measure(scene: Scene, limit_beside_rsync: float) -> list[Figure]:
     """Do it in each way, one after the other, on hosts that are wiped in between."""
-    before, after = bundles.ensure(BEFORE), bundles.ensure(bundles.EXAMPLE)
     with tempfile.TemporaryDirectory(prefix="bench-") as name, fresh_site(scene) as site:
-        ours, naive, rsync, second, near, least = _run(site, before, after, Path(name))
+        found = _run(site, Path(name))
     on = f" at {scene.rate}" if scene.rate else ""
+    beside = _beside_rsync(f"update{on}", (found.ours, found.rsync), limit_beside_rsync)
+    larger = _beside_rsync(f"update with pandas{on}", found.larger, limit_beside_rsync)
+    return [*_ratios(found, on), *beside, *larger, *_costs(found, on, scene.hosts)]
+
+
+def _ratios(found: Found, on: str) -> Iterator[Figure]:
+    ours, naive, rsync, default = found.ours, found.naive, found.rsync, found.default
     first, update = f"first rollout{on}", f"update{on}"
-    return [
-        _walls(("ours", "tar and two pings"), ours.first, *least).figure(f"{first}, beside tar", 1.6),
-        _walls(("ours", "naive"), ours.first, naive.first).figure(f"{first}, beside the naive playbook"),
-        _walls(("ours", "rsync"), ours.first, rsync.first).figure(f"{first}, beside rsync"),
-        _walls(("update", "first"), ours.update, ours.first).figure(f"{update}, beside a first rollout", 0.5),
-        _walls(("ours", "naive"), ours.update, naive.update).figure(f"{update}, beside the naive playbook"),
-        _walls(("ours", "rsync"), ours.update, rsync.update).figure(f"{update}, beside rsync", limit_beside_rsync),
-        _sent(("ours", "naive"), ours, naive).figure(f"{update}, bytes beside the naive playbook"),
-        _sent(("ours", "rsync"), ours, rsync).figure(f"{update}, bytes beside rsync", 1.0),
-        cost(f"ping{on}", least[1], scene.hosts),
-        cost(f"second run{on}", second, scene.hosts),
-        cost(first, ours.first, scene.hosts),
-        cost(f"{first} by path or url", near, scene.hosts),
-        cost(update, ours.update, scene.hosts),
-    ]
+    yield _walls(("ours", "tar and two pings"), ours.first, *found.least).figure(f"{first}, beside tar", 1.6)
+    yield _walls(("ours", "naive"), ours.first, naive.first).figure(f"{first}, beside the naive playbook")
+    yield _walls(("ours", "rsync"), ours.first, rsync.first).figure(f"{first}, beside rsync")
+    yield _walls(("update", "first"), default.update, default.first).figure(f"{update}, beside a first rollout", 0.5)
+    yield _walls(("update", "first"), ours.update, ours.first).figure(f"{update}, the same without bytecode", 0.5)
+    yield _walls(("ours", "naive"), ours.update, naive.update).figure(f"{update}, beside the naive playbook")
+    yield _sent(("ours", "naive"), ours, naive).figure(f"{update}, bytes beside the naive playbook")
+
+
+def _beside_rsync(update: str, races: tuple[Race, Race], limit: float) -> Iterator[Figure]:
+    ours, rsync = races
+    yield _walls(("ours", "rsync"), ours.update, rsync.update).figure(f"{update}, beside rsync", limit)
+    yield _sent(("ours", "rsync"), ours, rsync).figure(f"{update}, bytes beside rsync", 1.0)
+
+
+def _costs(found: Found, on: str, hosts: int) -> Iterator[Figure]:
+    yield cost(f"ping{on}", found.least[1], hosts)
+    yield cost(f"second run{on}", found.second, hosts)
+    yield cost(f"first rollout{on}", found.ours.first, hosts)
+    yield cost(f"first rollout{on} by path or url", found.near, hosts)
+    yield cost(f"update{on}", found.ours.update, hosts)
+    yield cost(f"update with pandas{on}", found.larger[0].update, hosts)
 
 
 def cost(what: str, timed: Timed, hosts: int) -> Figure:
@@ -90,29 +107,43 @@ def cost(what: str, timed: Timed, hosts: int) -> Figure:
     return Figure(f"{what}, for each host", f"{timed.received / hosts / 1e6:.2f} MB", detail=seconds)
 
 
-def _run(site: Site, before: Path, after: Path, directory: Path) -> Found:
+def _run(site: Site, directory: Path) -> Found:
+    before, after = bundles.ensure(BEFORE), bundles.ensure(bundles.EXAMPLE)
     archives = [plain(bundle, directory / f"{bundle.name}.tar.gz") for bundle in (before, after)]
     say("tar alone")
     least = (site.bare(archives[0]), site.ping(), site.ping())
     site.wipe()
     say("ours")
-    first = site.ours(before, bytecode=False)
-    second = unchanged(site.ours(before, bytecode=False))
-    trees = [site.tree(directory / "before")]
-    ours = Race(first, site.ours(after, bytecode=False))
-    trees.append(site.tree(directory / "after"))
+    ours, trees = _race_for_trees(site, (before, after), directory / "update")
+    second = unchanged(site.ours(after, bytecode=False))
     site.wipe()
     near = site.near(before)
     site.wipe()
-    say("rsync of relocated trees")
-    rsync = _race(site.rsync, trees)
+    default = _race(site, lambda bundle: site.ours(bundle, bytecode=True), (before, after))
+    larger, larger_trees = _race_for_trees(site, (bundles.ensure(bundles.EARLIER), after), directory / "larger")
     site.wipe()
+    say("rsync of relocated trees")
+    rsync, larger_rsync = _race(site, site.rsync, trees), _race(site, site.rsync, larger_trees)
     say("the naive playbook")
-    return Found(ours, _race(site.naive, archives), rsync, second, near, least)
+    naive = _race(site, site.naive, archives)
+    return Found(ours, naive, rsync, default, (larger, larger_rsync), second, near, least)
 
 
-def _race(way: Callable[[Path], Timed], versions: list[Path]) -> Race:
-    return Race(*map(way, versions))
+def _race(site: Site, way: Callable[[Path], Timed], versions: Iterable[Path]) -> Race:
+    """Deploy one of the *versions* after the other, and leave nothing."""
+    race = Race(*map(way, versions))
+    site.wipe()
+    return race
+
+
+def _race_for_trees(site: Site, versions: Iterable[Path], directory: Path) -> tuple[Race, list[Path]]:
+    """Deploy one of the *versions* after the other with the collection; return what was live, too, in *directory*."""
+    directory.mkdir()
+    runs, trees = [], []
+    for number, bundle in enumerate(versions):
+        runs.append(site.ours(bundle, bytecode=False))
+        trees.append(site.tree(directory / str(number)))
+    return Race(*runs), trees
 
 
 def _walls(names: tuple[str, str], one: Timed, *others: Timed) -> Pairs:

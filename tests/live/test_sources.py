@@ -188,24 +188,22 @@ def test_hosts_without_zstd_are_sent_gzip_whatever_the_source(
     assert web.log == []
 
 
-def plug(host: Host, bundle: Path) -> None:
-    """Mount a stick with a bundle, read-only."""
+def plug(host: Host, bundle: Path, directory: str = STICK) -> None:
+    """Mount a stick with a bundle in a directory of it, read-only."""
     host.run(f"mkdir -p {STICK} && mount -t tmpfs stick {STICK}")
-    host.push(bundle, f"{STICK}/{bundle.name}")
+    host.push(bundle, f"{directory}/{bundle.name}")
     host.run(f"mount -o remount,ro {STICK}")
 
 
 def test_a_stick_in_each_host_is_read_where_it_is(web: Web, fleet: Fleet, controller: Controller, tools: Path) -> None:
     missing = rollout(controller, tools, "--check", type="path", path=STICK)
     assert missing.rc != 0 and f"{STICK}/manifest.json cannot be read" in missing.output, missing.output
-    for host in hosts(fleet):
-        plug(host, tools)
+    # One as a directory of bundles, one as bundle_export writes it.
+    for host, directory in zip(hosts(fleet), (STICK, f"{STICK}/bundles"), strict=True):
+        plug(host, tools, directory)
     before = {host: host.interface_bytes()[0] for host in hosts(fleet)}
-    # The directory of bundles, and the bundle itself.
-    done = rollout(controller, tools, "-l", "old", type="path", path=STICK)
-    assert done.rc == 0 and done.changed == 1, done.output
-    done = rollout(controller, tools, "-l", "new", type="path", path=f"{STICK}/{tools.name}")
-    assert done.rc == 0 and done.changed == 1, done.output
+    done = rollout(controller, tools, type="path", path=STICK)
+    assert done.rc == 0 and done.changed == 2, done.output
     for host, number in before.items():
         assert host.interface_bytes()[0] - number < 1_500_000
         assert broken_promises(host, PREFIX) == {}
@@ -219,7 +217,7 @@ def test_a_damaged_stick_is_refused(web: Web, fleet: Fleet, controller: Controll
         host.run(f"mount -o remount,rw {STICK}")
         archive = f"{STICK}/{tools.name}/archive.tar.zst"
         host.run(f"printf x | dd of={archive} bs=1 seek=1000000 conv=notrunc status=none")
-    refused = rollout(controller, tools, type="path", path=STICK)
+    refused = rollout(controller, tools, type="path", path=f"{STICK}/{tools.name}")
     assert refused.rc != 0 and refused.output.count("copy the bundle again") >= 2, refused.output
     for host in hosts(fleet):
         assert host.run(f"ls {PREFIX}", check=False).returncode != 0

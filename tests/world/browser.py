@@ -48,8 +48,10 @@ class Browser:
         # It reads from descriptor 3 and writes to descriptor 4, which may be in use here.
         shell = f'exec 60<&{orders} 61>&{answers}; exec "$0" "$@" 3<&60 4>&61'
         words = ["bash", "-c", shell, program, *OPTIONS, f"--user-data-dir={self._home.name}", "--window-size=1400,900"]
+        # It leaves its socket in the directory of temporary files.
+        environment = {**os.environ, "TMPDIR": self._home.name}
         self._process = subprocess.Popen(
-            words, pass_fds=(orders, answers), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            words, pass_fds=(orders, answers), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
         )
         os.close(orders)
         os.close(answers)

@@ -23,13 +23,14 @@ PYTHON_311 = "python >=3.11,<3.12.0a0"
 
 @dataclass(frozen=True)
 class Library:
-    """A package of shared libraries that Debian has built."""
+    """A package of shared libraries, and of programs that come with them, that Debian has built."""
 
     name: str
     patterns: tuple[str, ...]
     license: str
     depends: tuple[str, ...] = ()
     linked: bool = True
+    programs: tuple[str, ...] = ()
 
 
 GCC = "GPL-3.0-only WITH GCC-exception-3.1"
@@ -43,7 +44,7 @@ LIBRARIES = (
     Library("libstdcxx", ("libstdc++.so.*",), GCC, ("libgcc",), False),
     Library("libuuid", ("libuuid.so.*",), "BSD-3-Clause"),
     Library("libzlib", ("libz.so.*",), "Zlib"),
-    Library("ncurses", ("libncursesw.so.*", "libpanelw.so.*", "libtinfo.so.*"), "X11"),
+    Library("ncurses", ("libncursesw.so.*", "libpanelw.so.*", "libtinfo.so.*"), "X11", programs=("clear",)),
     Library("openssl", ("libcrypto.so.*", "libssl.so.*"), "OpenSSL"),
     Library("readline", ("libhistory.so.*", "libreadline.so.*"), "GPL-3.0-only", ("ncurses",)),
 )
@@ -60,7 +61,7 @@ DEVELOPMENT = (
     "uuid-dev",
     "zlib1g-dev",
 )
-RUNTIME = ("libgcc-s1", "libstdc++6")
+RUNTIME = ("libgcc-s1", "libstdc++6", "ncurses-bin")
 
 
 @dataclass(frozen=True)

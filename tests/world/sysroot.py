@@ -17,12 +17,12 @@ from .debian import Apt, unpack
 from .process import run, say
 from .recipes import DEVELOPMENT, LIBRARIES, RUNTIME, Library
 
-RECIPE = 1
+RECIPE = 2
 
 
 @dataclass(frozen=True)
 class Sysroot:
-    """`here` holds include/ and lib/ to compile with, and packages/<name>/lib with what each package ships."""
+    """`here` holds include/ and lib/ to compile with, and packages/<name> with what each package ships."""
 
     here: Path
 
@@ -90,6 +90,11 @@ def _take_library(library: Library, unpacked: list[Path], here: Path, patchelf: 
             file.chmod(0o755)
             run([patchelf, "--set-rpath", "$ORIGIN/.", file], timeout=30)
         shutil.copy2(file, here / "lib" / file.name, follow_symlinks=False)
+    for program in library.programs:
+        taken = target.parent / "bin" / program
+        taken.parent.mkdir(exist_ok=True)
+        shutil.copy2(next(filter(Path.exists, (tree / "usr/bin" / program for tree in unpacked))), taken)
+        run([patchelf, "--set-rpath", "$ORIGIN/../lib", taken], timeout=30)
 
 
 def _shared_objects(tree: Path, library: Library) -> Iterator[Path]:

@@ -87,13 +87,13 @@ def _bases(store: Store, content_id: str) -> t.Iterator[Base]:
             readable[generation] = store.header(generation)
     for generation in sorted(readable, key=lambda each: readable[each].content_id != content_id):
         with contextlib.suppress(BundleError):
-            if packed := store.file_list(generation):
-                yield _base(store, trees[generation], readable[generation], unpack_files(packed))
+            packed = store.file_list(generation)
+            files = unpack_files(packed) if packed else b""
+            if content_id_of(files) == readable[generation].content_id:
+                yield _base(store, trees[generation], readable[generation], files)
 
 
 def _base(store: Store, tree: str, header: Header, files: bytes) -> Base:
-    if content_id_of(files) != header.content_id:
-        raise BundleError(f"the file list of {header.generation} is damaged")
     lines = entries_by_line(files)
     entries = {entry.path: entry for entry in lines.values()}
     index = parse_stat_index(store.index(header.generation))

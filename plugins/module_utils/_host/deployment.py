@@ -95,13 +95,16 @@ class Deployment:
             return []
         return wanted_marks(self.order, self.scope, self._python_libraries(), self._variables())
 
-    def register(self) -> None:
-        """Register what is live, and take away what is not wanted any more.
+    def live_marks(self) -> list[Mark]:
+        """Return those of M(wanted_marks) that what is live has a use for.
 
         A program that an older generation lacks, which was gone back to, is offered to nobody.
         """
-        wanted = [mark for mark in self.wanted_marks() if mark.kind != LINK or os.path.lexists(mark.text)]
-        self.registrar.apply(wanted)
+        return [mark for mark in self.wanted_marks() if mark.kind != LINK or os.path.lexists(mark.text)]
+
+    def register(self) -> None:
+        """Register what is live, and take away what is not wanted any more."""
+        self.registrar.apply(self.live_marks())
 
     def registered(self) -> set[str]:
         """Return the paths below the prefix that registration put there, or will."""

@@ -88,7 +88,7 @@ def look(deployment: Deployment) -> View:
     plan = plan_present(prefix, want, found, keeping)
     if plan.deploy:
         plan = plan._replace(generation=_usable(deployment, want))
-    wanted_here = deployment.wanted_marks()
+    wanted_here = deployment.wanted_marks() if plan.deploy else deployment.live_marks()
     return View(
         found,
         plan,

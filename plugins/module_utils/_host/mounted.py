@@ -14,6 +14,7 @@ import typing as t
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
+from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import BUNDLES_NAME
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Offer, Source
 
 
@@ -25,8 +26,7 @@ class Mounted:
 
     def __init__(self, source: Source, offer: Offer) -> None:
         self._offer = offer
-        below = os.path.join(source.path, offer.label)
-        self._directory = below if os.path.isdir(below) else source.path
+        self._directory = _found(source.path, offer.label)
 
     def findings(self) -> t.Iterator[str]:
         """Yield why the bundle cannot be taken from here, as far as can be told without reading it."""
@@ -66,3 +66,9 @@ class Mounted:
 
     def _path(self, kind: str) -> str:
         return os.path.join(self._directory, self._offer.pieces[kind].file)
+
+
+def _found(top: str, label: str) -> str:
+    """Return where bundle *label* is: in a directory of its name below *top*, as on a medium or not; else *top*."""
+    below = (os.path.join(top, label), os.path.join(top, BUNDLES_NAME, label))
+    return next(filter(os.path.isdir, below), top)

@@ -20,6 +20,8 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.packages impor
 FORMAT = 1
 
 MANIFEST_NAME = "manifest.json"
+#: Directory of a medium that bundles lie in.
+BUNDLES_NAME = "bundles"
 FILES_NAME = "files.jsonl.gz"
 
 #: A name that is one component of a path on every file system and one word in every shell.

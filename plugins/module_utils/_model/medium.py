@@ -15,7 +15,12 @@ import re
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
-from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import Piece, check_format, typed
+from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import (
+    BUNDLES_NAME,
+    Piece,
+    check_format,
+    typed,
+)
 
 #: Format this collection writes; it reads this one and all older ones.
 FORMAT = 1
@@ -56,7 +61,7 @@ class Item(t.NamedTuple):
     @property
     def directory(self) -> str:
         """Where its parts lie on the medium."""
-        return self.name if self.kind == START else f"bundles/{self.name}"
+        return self.name if self.kind == START else f"{BUNDLES_NAME}/{self.name}"
 
 
 def cut(name: str, size: int, part_size: int) -> list[tuple[str, int, int]]:
