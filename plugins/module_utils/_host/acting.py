@@ -14,7 +14,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.adopting import
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.generations import collect, surplus
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
-from ansible_collections.airgap.conda.plugins.module_utils._host.looking import View
+from ansible_collections.airgap.conda.plugins.module_utils._host.looking import View, look
 from ansible_collections.airgap.conda.plugins.module_utils._host.making import make_generation
 from ansible_collections.airgap.conda.plugins.module_utils._host.payload import Payload
 from ansible_collections.airgap.conda.plugins.module_utils._host.quarantine import discard, rescue
@@ -89,6 +89,13 @@ def keep_index(deployment: Deployment, view: View) -> None:
     """Keep the stats of what was seen intact: as it was found, or just made and registered."""
     if view.found.header and view.fresh_index is not None:
         deployment.store.write_index(view.found.header.generation, view.fresh_index)
+
+
+def settle(deployment: Deployment) -> View:
+    """Return what is on the host when all is done, and keep the stats of it."""
+    view = look(deployment)
+    keep_index(deployment, view)
+    return view
 
 
 def _remove(deployment: Deployment) -> None:

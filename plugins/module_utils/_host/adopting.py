@@ -15,8 +15,7 @@ import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.digesting import digested, read
 from ansible_collections.airgap.conda.plugins.module_utils._host.recording import now
-from ansible_collections.airgap.conda.plugins.module_utils._host.staging import write_all
-from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
+from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store, write_all
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import Stats, parse_stat_index, stat_index
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import DIRECTORY, FILE, GENERATION_MARKER, LINK
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header, Item, render_receipt

@@ -11,7 +11,6 @@ import collections
 import contextlib
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._host.acting import act, keep_index
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import decoders
 from ansible_collections.airgap.conda.plugins.module_utils._host.deployment import Deployment
 from ansible_collections.airgap.conda.plugins.module_utils._host.facts import host_facts
@@ -46,6 +45,9 @@ def reconcile(
     working = [each for each, view in views.items() if _has_work(view)]
     if check_mode or not working:
         return _result(rows.values(), [])
+    # Each execution compiles what it imports, and most have nothing to do.
+    from ansible_collections.airgap.conda.plugins.module_utils._host.acting import act, settle
+
     # Always in one order, so that two runs never wait for each other.
     for deployment in sorted(working, key=lambda each: each.store.root):
         locks.enter_context(deployment.store.locked())
@@ -55,9 +57,7 @@ def reconcile(
     rows.update({each: _row(each, view, packages_of(each, view)) for each, view in before.items()})
     done = {each: act(each, view) for each, view in before.items()}
     for deployment, found in zip(working, recovered):
-        after = look(deployment)
-        keep_index(deployment, after)
-        rows[deployment].update(_now(after), recovered=found)
+        rows[deployment].update(_now(settle(deployment)), recovered=found)
     awaited = [each.awaited(basis_for(each, before[each])) for each, finished in done.items() if not finished]
     return _result(rows.values(), awaited)
 

@@ -12,8 +12,7 @@ import hashlib
 import os
 import typing as t
 
-from ansible_collections.airgap.conda.plugins.module_utils._host.staging import write_all
-from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store
+from ansible_collections.airgap.conda.plugins.module_utils._host.store import Store, write_all
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import STREAM_NAME, Offer
 

@@ -22,7 +22,8 @@ import stat
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.bases import Base
-from ansible_collections.airgap.conda.plugins.module_utils._host.staging import Staging, write_all
+from ansible_collections.airgap.conda.plugins.module_utils._host.staging import Staging
+from ansible_collections.airgap.conda.plugins.module_utils._host.store import write_all
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import stats_of
 from ansible_collections.airgap.conda.plugins.module_utils._model.delta import given_of
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import (

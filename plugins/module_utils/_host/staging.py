@@ -19,6 +19,7 @@ import typing as t
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import DAMAGED, decoded
 from ansible_collections.airgap.conda.plugins.module_utils._host.digesting import digested, read
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
+from ansible_collections.airgap.conda.plugins.module_utils._host.store import write_all
 from ansible_collections.airgap.conda.plugins.module_utils._host.tar import Member, members
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import Touched
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError, RelocationError
@@ -295,10 +296,3 @@ def _match(awaited: dict[str, Entry], member: Member) -> Entry:
     if (member.type, member.size, member.target) != (entry.type, entry.size, entry.target):
         raise DeployError(f"{member.name!r} in the archive is not the {entry.type} of the file list; it is refused")
     return entry
-
-
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write all of *data*; a nearly full disk takes less at a time."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

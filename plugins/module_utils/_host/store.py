@@ -330,6 +330,13 @@ def write_whole(path: str, chunks: t.Iterable[bytes], mode: int = 0o644) -> None
     os.replace(temporary, path)
 
 
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of *data*; a nearly full disk takes less at a time."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
 def remove_tree(path: str, touched: Touched | None = None) -> None:
     """Remove the tree at *path*, directories without write permission included; nothing when there is none.
 

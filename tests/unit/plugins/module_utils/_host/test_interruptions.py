@@ -15,7 +15,6 @@ import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._host import (
     acting,
     activating,
-    host,
     making,
     switching,
 )
@@ -145,7 +144,7 @@ def test_a_repair_that_is_killed_anywhere_is_finished(site: Site, one: TinyBundl
         (making, "stat_index"),
         (acting, "sync"),
         (acting, "activate"),
-        (host, "keep_index"),
+        (acting, "settle"),
         (activating, "switch"),
         (activating, "bring_home"),
         (activating, "check_before"),
