@@ -89,6 +89,8 @@ LOGIN, TOKEN = Demands(login=f"ann:{SECRET}"), Demands(token=SECRET)
 NETRC = f"machine mirror.example.com login ann password {SECRET}\n"
 WITH_LOGIN = f"https://ann:{SECRET}@mirror.example.com"
 
+CERTIFICATE, PRESENTED = Demands(certificate=True), {"client_ssl_cert": "{site}/client.pem"}
+
 WAYS = {
     "login in the address": Way(LOGIN, [f"{WITH_LOGIN}/conda-forge"]),
     "token in the address": Way(TOKEN, [f"https://mirror.example.com/t/{SECRET}/conda-forge"]),
@@ -111,8 +113,18 @@ WAYS = {
     "mirrored_channels": Way(
         LOGIN, condarc={"mirrored_channels": {"conda-forge": [ADDRESS]}}, netrc=NETRC, only="rattler"
     ),
-    "a client certificate": Way(
-        Demands(certificate=True), [ADDRESS], condarc={"client_ssl_cert": "{site}/client.pem"}, only="conda"
+    "a client certificate": Way(CERTIFICATE, [ADDRESS], condarc=PRESENTED),
+    "a client certificate and a login in .netrc": Way(
+        CERTIFICATE._replace(login=f"ann:{SECRET}"), [ADDRESS], condarc=PRESENTED, netrc=NETRC
+    ),
+    "a client certificate and a login in the address": Way(
+        CERTIFICATE._replace(login=f"ann:{SECRET}"), [f"{WITH_LOGIN}/conda-forge"], condarc=PRESENTED
+    ),
+    "a client certificate for one of mirrored_channels": Way(
+        CERTIFICATE._replace(login=f"ann:{SECRET}"),
+        condarc={"mirrored_channels": {"conda-forge": [ADDRESS]}, **PRESENTED},
+        netrc=NETRC,
+        only="rattler",
     ),
 }
 
@@ -158,11 +170,34 @@ def test_what_the_user_configured_for_conda_opens_the_mirror(
     assert written.stdout == ""
 
 
-def test_a_client_certificate_is_refused_by_the_embedded_solver(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("certificate", "said"),
+    [
+        ("/nowhere.pem", "the client certificate /nowhere.pem cannot be used: No such file or directory"),
+        ("{site}/authority.pem", "/authority.pem cannot be used: "),
+    ],
+)
+def test_a_client_certificate_that_cannot_be_used_is_named(certificate: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "environment.yml").write_text(f"name: my_env\nchannels: [{ADDRESS}]\ndependencies: [bzip2]\n")
-    (tmp_path / ".condarc").write_text("client_ssl_cert: /me.pem\n")
-    refused = backends.module("env", {"spec": "environment.yml"}, tmp_path)
-    assert "a client_ssl_cert, which the embedded solver does not present" in refused["msg"]
+    with mirror(tmp_path, {}) as _site:
+        settings = {"client_ssl_cert": certificate.replace("{site}", str(tmp_path))}
+        (tmp_path / ".condarc").write_text(json.dumps(settings))
+        refused = backends.module("env", {"spec": "environment.yml"}, tmp_path)
+    assert said in refused["msg"] and "client_ssl_cert" in refused["msg"]
+
+
+def test_a_site_that_does_not_take_the_client_certificate_is_named(channel: str, tmp_path: Path) -> None:
+    (tmp_path / "environment.yml").write_text(f"name: my_env\nchannels: [{ADDRESS}]\ndependencies: [bzip2]\n")
+    other = tmp_path / "other"
+    other.mkdir()
+    trees = {"conda-forge": Path(unquote(urlsplit(channel).path))}
+    with mirror(tmp_path, trees, CERTIFICATE) as site, mirror(other, {}):
+        settings = {"proxy_servers": {"https": site.proxy}, "ssl_verify": str(site.authority)}
+        (tmp_path / ".condarc").write_text(json.dumps({"client_ssl_cert": str(other / "client.pem"), **settings}))
+        given = {"REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": ""}
+        refused = backends.module("env", {"spec": "environment.yml"}, tmp_path, environment=given)
+    assert f"{ADDRESS} cannot be read" in refused["msg"] and "127.0.0.1" not in refused["msg"], refused["msg"]
+    assert "mirror.example.com: TLSV1_ALERT_UNKNOWN_CA. Check" in refused["msg"], refused["msg"]
 
 
 @pytest.mark.parametrize("backend", backends.TESTED)

@@ -13,6 +13,7 @@ import os
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._builder import condarc
+from ansible_collections.airgap.conda.plugins.module_utils._builder.relay import Certificate
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BuildError
 from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import credentials, without_credentials
 
@@ -30,6 +31,8 @@ class Network(t.NamedTuple):
     mirrors: t.Mapping[str, t.Sequence[str]]
     #: Whether it looks at certificates at all.
     verifies: bool = True
+    #: What it presents, if anything.
+    certificate: t.Optional[Certificate] = None
 
 
 def network(settings: condarc.Settings, environ: t.Mapping[str, str], urls: t.Sequence[str]) -> Network:
@@ -42,14 +45,15 @@ def network(settings: condarc.Settings, environ: t.Mapping[str, str], urls: t.Se
         raise BuildError(
             "conda's configuration has mirrored_channels with credentials, or without ssl_verify; put logins in .netrc"
         )
-    return Network(variables, mirrors, verifies)
+    return Network(variables, mirrors, verifies, _certificate(settings))
+
+
+def _certificate(settings: condarc.Settings) -> Certificate | None:
+    path, key = (str(settings.get(name) or "") for name in ("client_ssl_cert", "client_ssl_cert_key"))
+    return Certificate(path, key) if path else None
 
 
 def _refuse(settings: condarc.Settings, urls: t.Sequence[str]) -> None:
-    if settings.get("client_ssl_cert") and any(url.startswith("https:") for url in urls):
-        raise BuildError(
-            f"conda's configuration has a client_ssl_cert, which the embedded solver does not present; {_INSTEAD}"
-        )
     for setting in settings.get("channel_settings") or ():
         url = next((url for url in urls if _is_of(str(setting.get("channel")), url, settings)), None)
         if url and setting.get("auth"):

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import typing as t
@@ -32,6 +33,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder.rattler_arti
     artifact_spec,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._builder.rattler_reporter import Reporter
+from ansible_collections.airgap.conda.plugins.module_utils._builder.relay import Relay, trust_loopback
 from ansible_collections.airgap.conda.plugins.module_utils._builder.solution import Question, conda_package
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BuildError
 from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import mask
@@ -50,34 +52,57 @@ class Caches(t.NamedTuple):
 
 def solve(question: Question, network: Network, cache: str, events: Events) -> list[dict[str, str]]:
     """Return the packages of the solution as JSON; repodata is kept in the directory *cache*."""
-    records = asyncio.run(_solve(_Work(question, _client(network), events), cache))
+    records = asyncio.run(_solve(_work(question, network, events), cache))
     return [_package(record) for record in records]
 
 
 def build(question: Question, network: Network, prefix: str, caches: Caches, events: Events) -> None:
     """Solve, and install the solution at *prefix*."""
-    asyncio.run(_build(_Work(question, _client(network), events), prefix, caches))
+    asyncio.run(_build(_work(question, network, events), prefix, caches))
 
 
 class _Work(t.NamedTuple):
     question: Question
     client: t.Any
     events: Events
+    #: What it reads channels through, if anything.
+    relay: t.Optional[Relay]
+
+    def unreachable(self, error: Exception) -> BuildError:
+        """Return what to say where a channel cannot be read."""
+        said = self.relay.explained(str(error)) if self.relay else str(error)
+        return BuildError(unreachable(said, self.question.channels))
 
 
-def _client(network: Network) -> t.Any:
+def _work(question: Question, network: Network, events: Events) -> _Work:
+    # This process is the solver's alone.
+    os.environ.update(network.variables)
+    relay = Relay(network.certificate, network.verifies) if network.certificate else None
+    urls = [*question.channels, *(artifact.url for artifact in question.artifacts)]
+    return _Work(question, _client(network, relay, urls), events, relay)
+
+
+def _client(network: Network, relay: Relay | None, urls: t.Sequence[str]) -> t.Any:
     """Return what fetches; beside what it is told here it reads .netrc and the credentials that rattler keeps."""
     import rattler
     from rattler import networking
 
-    # This process is the solver's alone.
-    os.environ.update(network.variables)
-    if network.mirrors:
-        # In this order, or else a login is looked for before the mirror is known.
-        mirror = networking.MirrorMiddleware({channel: list(urls) for channel, urls in network.mirrors.items()})
-        return networking.Client([networking.RetryMiddleware(), mirror, networking.AuthenticationMiddleware()])
-    config = rattler.Config.from_toml(f"tls-no-verify = {str(not network.verifies).lower()}")
-    return networking.Client.from_config(config)
+    if not network.mirrors and relay is None:
+        config = rattler.Config.from_toml(f"tls-no-verify = {str(not network.verifies).lower()}")
+        return networking.Client.from_config(config)
+    # In this order: a login is that for a mirror, if there is one, and known before the relay stands for its host.
+    layers = [networking.RetryMiddleware(), _mirror(network.mirrors), networking.AuthenticationMiddleware()]
+    if relay is not None:
+        trust_loopback(os.environ)
+        read = itertools.chain(urls, *network.mirrors.values())
+        layers.append(_mirror({begins: [way] for begins, way in relay.ways(read).items()}))
+    return networking.Client(layers)
+
+
+def _mirror(ways: t.Mapping[str, t.Sequence[str]]) -> t.Any:
+    from rattler import networking
+
+    return networking.MirrorMiddleware({address: list(urls) for address, urls in ways.items()})
 
 
 async def _build(work: _Work, prefix: str, caches: Caches) -> None:
@@ -112,7 +137,7 @@ async def _solve(work: _Work, cache: str) -> list[t.Any]:
     except exceptions.SolverError as error:
         raise BuildError(await _explanation(str(error), question, gateway, assumed)) from error
     except (exceptions.GatewayError, exceptions.FetchRepoDataError, exceptions.InvalidChannelError) as error:
-        raise BuildError(unreachable(str(error), question.channels)) from error
+        raise work.unreachable(error) from error
 
 
 async def _watched(solution: t.Coroutine[t.Any, t.Any, list[t.Any]], events: Events) -> list[t.Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._builder.networking import Network, network
+from ansible_collections.airgap.conda.plugins.module_utils._builder.relay import Certificate
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BuildError
 
 URL = "https://ann:pw@mirror.example.com/conda-forge"
@@ -43,6 +44,18 @@ def test_variables(
     assert found == Network({name: str(here(value)) for name, value in expected.items()}, {})
 
 
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, None),
+        ({"client_ssl_cert": "/me.pem"}, Certificate("/me.pem")),
+        ({"client_ssl_cert": "/me.pem", "client_ssl_cert_key": "/me.key"}, Certificate("/me.pem", "/me.key")),
+    ],
+)
+def test_what_is_presented(settings: dict[str, object], expected: Certificate | None) -> None:
+    assert network(settings, {}, [URL]).certificate == expected
+
+
 @pytest.mark.parametrize("verify", [False, "false", "no"])
 def test_certificates_that_are_not_looked_at(verify: object) -> None:
     assert not network({"ssl_verify": verify}, {}, [URL]).verifies
@@ -58,7 +71,6 @@ def test_mirrors_are_by_the_address_of_their_channel() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"client_ssl_cert": "/me.pem"}, "has a client_ssl_cert"),
         ({"proxy_servers": {"https://mirror.example.com": "http://p"}}, "has a proxy for https://mirror.example.com"),
         (
             {"channel_settings": [{"channel": "https://mirror.example.com/*", "auth": "our-login"}]},
@@ -78,7 +90,6 @@ def test_what_only_conda_could_do_is_refused(settings: dict[str, object], said: 
 @pytest.mark.parametrize(
     ("settings", "url"),
     [
-        ({"client_ssl_cert": "/me.pem"}, "file:///srv/channel"),
         ({"channel_settings": [{"channel": "other", "auth": "our-login"}]}, URL),
         ({"channel_settings": [{"channel": URL}]}, URL),
     ],
