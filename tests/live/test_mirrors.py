@@ -114,6 +114,7 @@ WAYS = {
         LOGIN, condarc={"mirrored_channels": {"conda-forge": [ADDRESS]}}, netrc=NETRC, only="rattler"
     ),
     "a client certificate": Way(CERTIFICATE, [ADDRESS], condarc=PRESENTED),
+    "a client certificate, and theirs unseen": Way(CERTIFICATE, [ADDRESS], condarc={"ssl_verify": False, **PRESENTED}),
     "a client certificate and a login in .netrc": Way(
         CERTIFICATE._replace(login=f"ann:{SECRET}"), [ADDRESS], condarc=PRESENTED, netrc=NETRC
     ),
@@ -150,7 +151,7 @@ def test_what_the_user_configured_for_conda_opens_the_mirror(
         # This machine's own would win over those of the site.
         given = {"REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": "", **how.variables}
         if how.configured:
-            condarc.update(proxy_servers={"https": site.proxy}, ssl_verify=str(site.authority))
+            condarc = {"proxy_servers": {"https": site.proxy}, "ssl_verify": str(site.authority), **condarc}
         else:
             authorities = {"REQUESTS_CA_BUNDLE": str(site.authority), "SSL_CERT_FILE": "", "SSL_CERT_DIR": ""}
             given.update(authorities, HTTPS_PROXY=site.proxy)
@@ -184,6 +185,23 @@ def test_a_client_certificate_that_cannot_be_used_is_named(certificate: str, sai
         (tmp_path / ".condarc").write_text(json.dumps(settings))
         refused = backends.module("env", {"spec": "environment.yml"}, tmp_path)
     assert said in refused["msg"] and "client_ssl_cert" in refused["msg"]
+
+
+def test_a_client_certificate_opens_packages_by_their_address(channel: str, tmp_path: Path) -> None:
+    tree = Path(unquote(urlsplit(channel).path))
+    (package,) = tree.glob("linux-64/bzip2-*.conda")
+    address = f"{ADDRESS}/linux-64/{package.name}"
+    spec = {"name": "demo", "channels": [ADDRESS], "dependencies": [address]}
+    (tmp_path / "environment.yml").write_text(json.dumps(spec))
+    with mirror(tmp_path, {"conda-forge": tree}, CERTIFICATE) as site:
+        settings = {"proxy_servers": {"https": site.proxy}, "ssl_verify": str(site.authority)}
+        (tmp_path / ".condarc").write_text(json.dumps({"client_ssl_cert": str(tmp_path / "client.pem"), **settings}))
+        given = {"REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": ""}
+        built = backends.module("env", {"spec": "environment.yml"}, tmp_path, environment=given)
+        (tmp_path / "environment.yml").write_text(json.dumps({**spec, "dependencies": [f"{address[:-6]}-none.conda"]}))
+        refused = backends.module("env", {"spec": "environment.yml"}, tmp_path, environment=given)
+    assert "bzip2" in {each["name"] for each in built["packages"]}, built
+    assert "-none.conda" in refused["msg"] and "127.0.0.1" not in refused["msg"], refused
 
 
 def test_a_site_that_does_not_take_the_client_certificate_is_named(channel: str, tmp_path: Path) -> None:

@@ -13,13 +13,20 @@ import os
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._builder import condarc
-from ansible_collections.airgap.conda.plugins.module_utils._builder.relay import Certificate
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BuildError
 from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import credentials, without_credentials
 
 _INSTEAD = "set backend to conda, mamba or micromamba"
 #: Variables of requests, and so of conda, that name the authorities to trust.
 _AUTHORITIES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+
+class Certificate(t.NamedTuple):
+    """A client certificate: paths of files in PEM."""
+
+    path: str
+    #: Of the private key; empty where that is in the same file.
+    key: str = ""
 
 
 class Network(t.NamedTuple):

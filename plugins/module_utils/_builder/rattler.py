@@ -33,7 +33,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder.rattler_arti
     artifact_spec,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._builder.rattler_reporter import Reporter
-from ansible_collections.airgap.conda.plugins.module_utils._builder.relay import Relay, trust_loopback
+from ansible_collections.airgap.conda.plugins.module_utils._builder.relay import Relay, spare_loopback
 from ansible_collections.airgap.conda.plugins.module_utils._builder.solution import Question, conda_package
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BuildError
 from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import mask
@@ -68,10 +68,9 @@ class _Work(t.NamedTuple):
     #: What it reads channels through, if anything.
     relay: t.Optional[Relay]
 
-    def unreachable(self, error: Exception) -> BuildError:
-        """Return what to say where a channel cannot be read."""
-        said = self.relay.explained(str(error)) if self.relay else str(error)
-        return BuildError(unreachable(said, self.question.channels))
+    def said(self, error: Exception) -> str:
+        """Return what the library says of *error*, in words of channels."""
+        return self.relay.explained(str(error)) if self.relay else str(error)
 
 
 def _work(question: Question, network: Network, events: Events) -> _Work:
@@ -93,7 +92,7 @@ def _client(network: Network, relay: Relay | None, urls: t.Sequence[str]) -> t.A
     # In this order: a login is that for a mirror, if there is one, and known before the relay stands for its host.
     layers = [networking.RetryMiddleware(), _mirror(network.mirrors), networking.AuthenticationMiddleware()]
     if relay is not None:
-        trust_loopback(os.environ)
+        spare_loopback(os.environ)
         read = itertools.chain(urls, *network.mirrors.values())
         layers.append(_mirror({begins: [way] for begins, way in relay.ways(read).items()}))
     return networking.Client(layers)
@@ -117,7 +116,7 @@ async def _solve(work: _Work, cache: str) -> list[t.Any]:
     question = work.question
     specs = [_match_spec(dependency) for dependency in question.dependencies]
     gateway = rattler.Gateway(cache_dir=cache, client=work.client)
-    given = await artifact_records(question.artifacts, gateway, question.platform)
+    given = await artifact_records(question.artifacts, gateway, question.platform, work.said)
     if question.explicit:
         return given
     specs += map(artifact_spec, question.artifacts)
@@ -137,7 +136,7 @@ async def _solve(work: _Work, cache: str) -> list[t.Any]:
     except exceptions.SolverError as error:
         raise BuildError(await _explanation(str(error), question, gateway, assumed)) from error
     except (exceptions.GatewayError, exceptions.FetchRepoDataError, exceptions.InvalidChannelError) as error:
-        raise work.unreachable(error) from error
+        raise BuildError(unreachable(work.said(error), question.channels)) from error
 
 
 async def _watched(solution: t.Coroutine[t.Any, t.Any, list[t.Any]], events: Events) -> list[t.Any]:
@@ -202,7 +201,7 @@ async def _install(work: _Work, records: list[t.Any], prefix: str, cache: str) -
             reporter=reporter,
         )
     except (exceptions.InstallerError, exceptions.LinkError, exceptions.ExtractError, exceptions.IoError) as error:
-        raise BuildError(f"installing failed: {mask('; '.join(str(error).splitlines()))}") from error
+        raise BuildError(f"installing failed: {mask('; '.join(work.said(error).splitlines()))}") from error
     if reporter.failed_scripts:
         raise BuildError(f"the post-link scripts of {', '.join(reporter.failed_scripts)} failed")
 

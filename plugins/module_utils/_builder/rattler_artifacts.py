@@ -29,24 +29,29 @@ def artifact_spec(artifact: Artifact) -> t.Any:
     return rattler.MatchSpec(f"{artifact.name}[{fields}]")
 
 
-async def artifact_records(artifacts: t.Sequence[Artifact], gateway: t.Any, platform: str) -> list[t.Any]:
-    """Return the record of each of *artifacts*, which are fetched by *gateway*; their digests are checked."""
+async def artifact_records(
+    artifacts: t.Sequence[Artifact], gateway: t.Any, platform: str, said: t.Callable[[Exception], str]
+) -> list[t.Any]:
+    """Return the record of each of *artifacts*, which are fetched by *gateway*; their digests are checked.
+
+    *said* tells what the library says of an error.
+    """
     turns = asyncio.Semaphore(_FETCHED)
 
     async def record(artifact: Artifact) -> t.Any:
         async with turns:
-            return await _record(artifact, gateway, platform)
+            return await _record(artifact, gateway, platform, said)
 
     return list(await asyncio.gather(*map(record, artifacts)))
 
 
-async def _record(artifact: Artifact, gateway: t.Any, platform: str) -> t.Any:
+async def _record(artifact: Artifact, gateway: t.Any, platform: str, said: t.Callable[[Exception], str]) -> t.Any:
     from rattler import exceptions
 
     try:
         record = await (_from_file(artifact) if artifact.path else _from_address(artifact, gateway))
     except (exceptions.GatewayError, OSError, *_defects(exceptions)) as error:
-        reason = "; ".join(line.replace("Caused by: ", "").strip() for line in str(error).splitlines())
+        reason = "; ".join(line.replace("Caused by: ", "").strip() for line in said(error).splitlines())
         raise BuildError(f"{mask(artifact.url)} cannot be used: {mask(reason)}") from error
     if record.subdir not in (platform, "noarch"):
         raise BuildError(f"{mask(artifact.url)} is for {record.subdir}, and the hosts are {platform}")

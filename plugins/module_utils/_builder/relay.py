@@ -13,6 +13,7 @@ the same words, and answers only who knows its key: others on this machine have 
 from __future__ import annotations
 
 import functools
+import http.client
 import http.server
 import os
 import secrets
@@ -25,6 +26,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+from ansible_collections.airgap.conda.plugins.module_utils._builder.networking import Certificate
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BuildError
 
 #: Seconds without a byte until a channel is given up.
@@ -34,21 +36,13 @@ _CHUNK = 1 << 20
 _HOP = frozenset(("connection", "host", "keep-alive", "proxy-authorization", "te", "transfer-encoding", "upgrade"))
 
 
-class Certificate(t.NamedTuple):
-    """A client certificate: paths of files in PEM."""
-
-    path: str
-    #: Of the private key; empty where that is in the same file.
-    key: str = ""
-
-
 class Relay:
     """Reads https with a client certificate. Proxies and authorities are those of this process's environment."""
 
     def __init__(self, certificate: Certificate, verifies: bool = True) -> None:
         """Start; raise C(BuildError) where the certificate cannot be used."""
         https = urllib.request.HTTPSHandler(context=_context(certificate, verifies))
-        self._opener = urllib.request.build_opener(https)
+        self._opener = urllib.request.build_opener(https, Redirects())
         self._key = secrets.token_hex(16)
         #: Why the last request that could not be passed on could not, empty for none.
         self.failure = ""
@@ -79,7 +73,7 @@ class Relay:
             return self._opener.open(request, timeout=_PATIENCE)
         except urllib.error.HTTPError as error:
             return error
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             self.failure = f"{host_of(request.full_url)}: {getattr(reason, 'strerror', None) or reason}"
             return None
@@ -90,12 +84,23 @@ class Relay:
         return f"{said}\nCaused by: {self.failure}" if self.failure else said
 
 
+class Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects; a login goes to the host that it is for and no other."""
+
+    def redirect_request(self, req: urllib.request.Request, *given: t.Any) -> urllib.request.Request | None:
+        """Return what is asked for instead."""
+        new = super().redirect_request(req, *given)
+        if new is not None and (new.type, host_of(new.full_url)) != (req.type, host_of(req.full_url)):
+            new.remove_header("Authorization")
+        return new
+
+
 def host_of(url: str) -> str:
     """Return host and port of *url*, without a login."""
     return urllib.parse.urlsplit(url).netloc.rpartition("@")[2]
 
 
-def trust_loopback(environ: t.MutableMapping[str, str]) -> None:
+def spare_loopback(environ: t.MutableMapping[str, str]) -> None:
     """Have what reads *environ* reach this machine without a proxy."""
     known = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
     hosts = f"{known},127.0.0.1".lstrip(",")

@@ -114,12 +114,12 @@ class Sharing:
                 return True
         return False
 
-    def _put(self, source: str, item: Item, before: os.stat_result, mtime: int | None) -> int | None:
-        """Put the file *source* into the new tree as *item*, with a *mtime* (ns) if it needs another than it has.
+    def _put(self, source: str, item: Item, before: os.stat_result, wanted_ns: int | None) -> int | None:
+        """Put the file *source* into the new tree as *item*, with the mtime *wanted_ns*, or with that which it has.
 
         Return its inode there; None where it changed meanwhile.
         """
-        mtime_ns = before.st_mtime_ns if mtime is None else mtime
+        mtime_ns = before.st_mtime_ns if wanted_ns is None else wanted_ns
         if self._reflinks:
             try:
                 return self._copy(source, item, before, mtime_ns, _clone)

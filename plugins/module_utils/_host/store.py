@@ -25,9 +25,7 @@ import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.tree import Touched
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError, DeployError
-from ansible_collections.airgap.conda.plugins.module_utils._model.files import (
-    GENERATION_MARKER,
-)
+from ansible_collections.airgap.conda.plugins.module_utils._model.files import GENERATION_MARKER
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import check_format
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import (
     Header,

@@ -6,8 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.airgap.conda.plugins.module_utils._builder.networking import Network, network
-from ansible_collections.airgap.conda.plugins.module_utils._builder.relay import Certificate
+from ansible_collections.airgap.conda.plugins.module_utils._builder.networking import Certificate, Network, network
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BuildError
 
 URL = "https://ann:pw@mirror.example.com/conda-forge"

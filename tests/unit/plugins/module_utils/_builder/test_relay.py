@@ -11,11 +11,12 @@ import urllib.request
 
 import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._builder import relay as relay_module
+from ansible_collections.airgap.conda.plugins.module_utils._builder.networking import Certificate
 from ansible_collections.airgap.conda.plugins.module_utils._builder.relay import (
-    Certificate,
+    Redirects,
     Relay,
     host_of,
-    trust_loopback,
+    spare_loopback,
 )
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BuildError
 
@@ -27,7 +28,7 @@ NOBODY = "127.0.0.1:1"
 def relay(monkeypatch: pytest.MonkeyPatch) -> Relay:
     """One that presents nothing, and asks no proxy."""
     environ: dict[str, str] = {}
-    trust_loopback(environ)
+    spare_loopback(environ)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(relay_module, "_context", lambda *_given: ssl.create_default_context())
@@ -60,11 +61,29 @@ def test_who_cannot_be_reached_is_named_in_words_of_channels(relay: Relay) -> No
 
 
 @pytest.mark.parametrize(
+    ("to", "login"),
+    [
+        ("https://mirror.example.com/other", "Basic eA=="),
+        ("https://mirror.example.com:8443/x", None),
+        ("https://store.example.com/x", None),
+        ("http://mirror.example.com/x", None),
+    ],
+)
+def test_a_login_goes_to_no_other_host(to: str, login: str | None) -> None:
+    asked = urllib.request.Request(
+        "https://mirror.example.com/x", headers={"Authorization": "Basic eA==", "Range": "r"}
+    )
+    new = Redirects().redirect_request(asked, None, 302, "Found", {}, to)
+    assert new is not None and new.full_url == to
+    assert (new.get_header("Authorization"), new.get_header("Range")) == (login, "r")
+
+
+@pytest.mark.parametrize(
     ("environ", "expected"),
     [({}, "127.0.0.1"), ({"no_proxy": "a,b"}, "a,b,127.0.0.1"), ({"NO_PROXY": "a"}, "a,127.0.0.1")],
 )
 def test_this_machine_is_reached_without_a_proxy(environ: dict[str, str], expected: str) -> None:
-    trust_loopback(environ)
+    spare_loopback(environ)
     assert environ == {"no_proxy": expected, "NO_PROXY": expected}
 
 
