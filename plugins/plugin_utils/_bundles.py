@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -30,7 +31,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.orders import 
     MANIFEST_PIECE,
     stream_of,
 )
-from ansible_collections.airgap.conda.plugins.plugin_utils._cache import exclusively, note_down, stat_of
+from ansible_collections.airgap.conda.plugins.plugin_utils._cache import exclusively, note_down, once, stat_of
 
 
 class Bundle:
@@ -130,11 +131,12 @@ class Bundle:
         Done once for as long as their stat stays: by one of all forks and runs that share the cache.
         """
         for piece in (self.manifest.files, self.manifest.encodings[0].piece):
-            with exclusively(self.cache, f"verified-{piece.sha256[:16]}") as note:
-                stat = stat_of(os.path.join(self.directory, piece.file))
-                if note.read() != stat:
-                    verify_piece(self.directory, piece)
-                    note_down(note, stat)
+            stat = stat_of(os.path.join(self.directory, piece.file))
+            once(self.cache, f"verified-{piece.sha256[:16]}", stat, functools.partial(self._verified, piece))
+
+    def _verified(self, piece: Piece) -> str:
+        verify_piece(self.directory, piece)
+        return piece.sha256
 
 
 class Shelf:

@@ -21,7 +21,7 @@ KEPT = 180 * 24 * 3600
 _DAY = 24 * 3600
 #: What is written here. Nothing else is ever removed, as users name the directory, and have more in it.
 _OURS = re.compile(
-    r"(verified|programs)-[0-9a-f]{16}|archive-[0-9]+|[0-9a-f]{16}-[0-9]+-.+"
+    r"(verified|programs)-[0-9a-f]{16}|part-[0-9a-f]{16}-[0-9]+-[0-9]+|archive-[0-9]+|[0-9a-f]{16}-[0-9]+-.+"
     r"|[0-9a-f]{16}-[0-9a-f]{16}\.delta\.[a-z]+(\.json|\.new)?|[0-9a-f]{16}\.tar\.gz(\.digest|\.new)?"
     r"|[0-9a-f]{16}-[0-9a-f]{16}\.files\.gz(\.digest|\.new)?"
     r"|lists/[0-9a-f]{16}|derived/[0-9a-f]{16}-[0-9]+|hosts/[0-9a-f]{16}\.json"
@@ -49,6 +49,16 @@ def note_down(note: t.IO[str], text: str) -> None:
     note.seek(0)
     note.truncate()
     note.write(text)
+
+
+def once(cache: str, name: str, stat: str, find: t.Callable[[], str]) -> str:
+    """Return what *find* finds, which holds for as long as *stat* stays: asked of one of all processes."""
+    with exclusively(cache, name) as note:
+        known, _newline, found = note.read().partition("\n")
+        if known != stat:
+            found = find()
+            note_down(note, f"{stat}\n{found}")
+    return found
 
 
 def stat_of(path: str) -> str:

@@ -16,7 +16,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_director
 from ansible_collections.airgap.conda.plugins.module_utils._host.digesting import digested, read
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
-from ansible_collections.airgap.conda.plugins.plugin_utils._cache import exclusively, note_down, stat_of, used
+from ansible_collections.airgap.conda.plugins.plugin_utils._cache import exclusively, note_down, once, stat_of, used
 
 #: Where every package is for any platform, so is the bundle.
 ANY = "noarch"
@@ -58,12 +58,7 @@ def name_of(archive: str) -> str:
 def _digest(archive: str, cache: str) -> str:
     """Return the sha256 (hex) of *archive*, read once for as long as its stat stays."""
     try:
-        stat = stat_of(archive)
-        with exclusively(cache, f"archive-{os.stat(archive).st_ino}") as note:
-            known, _newline, digest = note.read().partition("\n")
-            if known != stat:
-                digest = digested(read(os.path.realpath(archive))).sha256
-                note_down(note, f"{stat}\n{digest}")
+        name = f"archive-{os.stat(archive).st_ino}"
+        return once(cache, name, stat_of(archive), lambda: digested(read(os.path.realpath(archive))).sha256)
     except OSError as error:
         raise BundleError(f"{archive} cannot be read ({error.strerror}); copy the bundle again") from None
-    return digest

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import shlex
@@ -16,8 +15,10 @@ import tempfile
 import typing as t
 
 from ansible import constants as C
+from ansible_collections.airgap.conda.plugins.module_utils._host.digesting import digested
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle
+from ansible_collections.airgap.conda.plugins.plugin_utils._cache import once, stat_of
 
 if t.TYPE_CHECKING:
     from ansible.plugins.action import ActionBase
@@ -34,9 +35,7 @@ _COMPRESSION = re.compile(r"\s*compression\s*[\s=]\s*yes\s*", re.IGNORECASE)
 def send_part(action: ActionBase, bundle: Bundle, offset: int, remote: str, size: int = PART) -> dict[str, t.Any]:
     """Send the *size* bytes of *bundle*'s stream that start at *offset*; return what the module is told of them."""
     with tempfile.NamedTemporaryFile(prefix="airgap-part-", dir=C.DEFAULT_LOCAL_TMP) as file:
-        digest = hashlib.sha256()
         for chunk in part_of(bundle, offset, size):
-            digest.update(chunk)
             file.write(chunk)
         file.flush()
         try:
@@ -47,8 +46,15 @@ def send_part(action: ActionBase, bundle: Bundle, offset: int, remote: str, size
         "stream": bundle.stream,
         "path": remote,
         "offset": offset,
-        "sha256": digest.hexdigest(),
+        "sha256": digest_of_part(bundle, offset, size),
     }
+
+
+def digest_of_part(bundle: Bundle, offset: int, size: int = PART) -> str:
+    """Return the sha256 (hex) of that part, found by one of all forks and runs for as long as its files' stat stays."""
+    stat = " ".join(stat_of(path) for _kind, path, _piece in bundle.pieces())
+    name = f"part-{bundle.stream[:16]}-{offset}-{size}"
+    return once(bundle.cache, name, stat, lambda: digested(part_of(bundle, offset, size)).sha256)
 
 
 def part_of(bundle: Bundle, offset: int, size: int = PART) -> t.Iterator[bytes]:

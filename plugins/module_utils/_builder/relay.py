@@ -44,6 +44,7 @@ class Relay:
         https = urllib.request.HTTPSHandler(context=_context(certificate, verifies))
         self._opener = urllib.request.build_opener(https, Redirects())
         self._key = secrets.token_hex(16)
+        self._certificate = certificate
         #: Why the last request that could not be passed on could not, empty for none.
         self.failure = ""
         # That of http.server asks for the name of this machine, for which there may be nobody to ask.
@@ -75,7 +76,9 @@ class Relay:
             return error
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
-            self.failure = f"{host_of(request.full_url)}: {getattr(reason, 'strerror', None) or reason}"
+            said = getattr(reason, "strerror", None) or reason
+            # A site that does not take it may say so, or hang up without a word.
+            self.failure = f"{host_of(request.full_url)}: {said} (client certificate: {self._certificate.path})"
             return None
 
     def explained(self, text: str) -> str:

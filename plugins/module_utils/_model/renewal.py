@@ -16,6 +16,7 @@ import csv
 import io
 import json
 import posixpath
+import re
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import CONDA_META
@@ -32,6 +33,10 @@ class Digest(t.NamedTuple):
 
 Digests = t.Mapping[str, Digest]
 
+_STATES = "sha256_in_prefix"
+#: As rendered, one for each path in order; within another string its quotes were escaped.
+_STATED = re.compile(f'"{_STATES}": "([^"\\\\]*)"'.encode())
+
 
 def renew(kind: str, text: bytes, path: str, digests: Digests) -> bytes:
     """Return the file *text* at *path* with the digests it states taken from *digests* (by path below the prefix)."""
@@ -41,13 +46,19 @@ def renew(kind: str, text: bytes, path: str, digests: Digests) -> bytes:
 def renew_conda_meta(text: bytes, digests: Digests) -> bytes:
     """Return a conda-meta record; byte for byte as it was when it states nothing about *digests*."""
     record = json.loads(text)
-    changed = False
-    for path in (record.get("paths_data") or {}).get("paths", ()):
+    stated = [path for path in (record.get("paths_data") or {}).get("paths", ()) if _STATES in path]
+    old = [path[_STATES] for path in stated]
+    for path in stated:
         digest = digests.get(path["_path"])
-        if digest and "sha256_in_prefix" in path:
-            path["sha256_in_prefix"] = digest.sha256
-            changed = True
-    return render_conda_meta(record) if changed else text
+        path[_STATES] = digest.sha256 if digest else path[_STATES]
+    new = [path[_STATES] for path in stated]
+    if new == old:
+        return text
+    if [match[1].decode() for match in _STATED.finditer(text)] != old:
+        return render_conda_meta(record)
+    # To render it takes a hundred times as long, and hosts have some hundreds.
+    values = iter(new)
+    return _STATED.sub(lambda _match: f'"{_STATES}": "{next(values)}"'.encode(), text)
 
 
 def render_conda_meta(record: dict[str, t.Any]) -> bytes:

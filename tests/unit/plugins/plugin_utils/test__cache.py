@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -17,10 +18,12 @@ from ansible_collections.airgap.conda.plugins.plugin_utils._cache import (
     default_cache,
     exclusively,
     note_down,
+    once,
     prune,
     used,
 )
 from ansible_collections.airgap.conda.plugins.plugin_utils._deltas import remember
+from ansible_collections.airgap.conda.plugins.plugin_utils._sending import digest_of_part
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import (
     child_environment,
     make_bundle,
@@ -89,6 +92,7 @@ def test_what_nobody_used_goes_and_nothing_else(cache: str) -> None:
     ours = [
         f"verified-{CONTENT}",
         "archive-12",
+        f"part-{CONTENT}-67108864-67108864",
         f"{CONTENT}-{CONTENT}.delta.zstd",
         f"{CONTENT}.tar.gz",
         f"lists/{CONTENT}/a",
@@ -103,6 +107,17 @@ def test_what_nobody_used_goes_and_nothing_else(cache: str) -> None:
     used(str(Path(cache) / f"{CONTENT}.tar.gz"))
     prune(cache)
     assert names(cache) == sorted([*others, "pruned", f"programs-{CONTENT}", f"{CONTENT}.tar.gz"])
+
+
+def test_what_was_found_holds_until_the_stat_changes(cache: str) -> None:
+    numbers = map(str, itertools.count())
+    assert [once(cache, "archive-12", stat, lambda: next(numbers)) for stat in "aabba"] == ["0", "0", "1", "1", "2"]
+
+
+def test_what_was_not_found_is_looked_for_again(cache: str) -> None:
+    with pytest.raises(OSError):
+        once(cache, "archive-12", "a", lambda: os.readlink("/nowhere"))
+    assert once(cache, "archive-12", "a", lambda: "found") == "found"
 
 
 def test_it_is_looked_for_once_a_day(cache: str) -> None:
@@ -125,9 +140,10 @@ def test_all_that_is_derived_goes_and_is_made_again(cache: str, tmp_path: Path) 
     for _again in range(2):
         bundle.verify()
         bundle.programs()
+        digest_of_part(bundle, 0)
         bundle.encode("gzip")
         remember(bundle)
-        assert len(names(cache)) > 5
+        assert len(names(cache)) > 6
         age(Path(cache))
         Path(cache, "pruned").unlink(missing_ok=True)
         prune(cache)

@@ -17,7 +17,12 @@ from ansible.plugins.loader import connection_loader
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.plugin_utils import _sending
 from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle
-from ansible_collections.airgap.conda.plugins.plugin_utils._sending import part_of, send_part, without_compression
+from ansible_collections.airgap.conda.plugins.plugin_utils._sending import (
+    digest_of_part,
+    part_of,
+    send_part,
+    without_compression,
+)
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import (
     TinyBundle,
     make_bundle,
@@ -70,6 +75,16 @@ def test_a_part_arrives_and_is_told_of(bundle: Bundle, tiny: TinyBundle, tmp_pat
     assert remote.read_bytes() == tiny.stream[250:750]
     sha256 = hashlib.sha256(tiny.stream[250:750]).hexdigest()
     assert told == {"stream": bundle.stream, "path": str(remote), "offset": 250, "sha256": sha256}
+
+
+def test_a_part_is_read_once_for_its_digest(bundle: Bundle, tiny: TinyBundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    sha256 = hashlib.sha256(tiny.stream[250:750]).hexdigest()
+    assert digest_of_part(bundle, 250, 500) == sha256
+    monkeypatch.setattr(_sending, "digested", lambda _chunks: pytest.fail("read again"))
+    assert digest_of_part(bundle, 250, 500) == sha256
+    os.utime(bundle.archive)
+    with pytest.raises(pytest.fail.Exception, match="read again"):
+        digest_of_part(bundle, 250, 500)
 
 
 class Unplugged:

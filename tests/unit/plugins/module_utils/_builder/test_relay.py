@@ -55,9 +55,10 @@ def test_who_does_not_know_the_key_is_told_nothing(relay: Relay) -> None:
 
 def test_who_cannot_be_reached_is_named_in_words_of_channels(relay: Relay) -> None:
     assert status(f"{relay.top}{NOBODY}/x") == 502
-    assert relay.failure == f"{NOBODY}: Connection refused"
+    failure = f"{NOBODY}: Connection refused (client certificate: /me.pem)"
+    assert relay.failure == failure
     said = relay.explained(f"cannot fetch {relay.top}{NOBODY}/x")
-    assert said == f"cannot fetch https://{NOBODY}/x\nCaused by: {NOBODY}: Connection refused"
+    assert said == f"cannot fetch https://{NOBODY}/x\nCaused by: {failure}"
 
 
 @pytest.mark.parametrize(

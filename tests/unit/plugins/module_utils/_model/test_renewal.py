@@ -39,6 +39,35 @@ def test_conda_meta_states_the_new_digest_of_what_was_relocated() -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        b'{"paths_data":{"paths":[{"_path":"bin/x","sha256_in_prefix":"2"}]},"odd":1}',
+        conda_meta({"_path": "bin/x", "sha256_in_prefix": "\\"}),
+        b'{"a": {"sha256_in_prefix": "2"}, ' + conda_meta({"_path": "bin/x", "sha256_in_prefix": "2"})[1:],
+    ],
+)
+def test_conda_meta_of_another_form_is_renewed_alike(text: bytes) -> None:
+    record = json.loads(text)
+    record["paths_data"]["paths"][0]["sha256_in_prefix"] = NEW.sha256
+    assert renew(CONDA_META, text, "conda-meta/x.json", {"bin/x": NEW}) == render_conda_meta(record)
+
+
+words = st.text(st.sampled_from('"\\: ax_\u00e9'), max_size=9) | st.just('"sha256_in_prefix": "2"')
+
+
+@given(st.dictionaries(words, st.tuples(words, st.booleans()), max_size=5), words)
+@example({'"sha256_in_prefix": "2"': ('"sha256_in_prefix": "2"', True)}, '"sha256_in_prefix": "2"')
+def test_only_what_is_stated_of_what_was_relocated_changes(paths: dict[str, tuple[str, bool]], note: str) -> None:
+    def record(new: dict[str, str]) -> bytes:
+        rows = [{"_path": path, "sha256_in_prefix": new.get(path, old)} for path, (old, _new) in paths.items()]
+        return render_conda_meta({"note": note, "paths_data": {"paths": rows}})
+
+    relocated = [path for path, (_old, new) in paths.items() if new]
+    renewed = renew(CONDA_META, record({}), "conda-meta/x.json", dict.fromkeys(relocated, NEW))
+    assert renewed == record(dict.fromkeys(relocated, NEW.sha256))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         b'{"paths_data": {"paths": [{"_path": "bin/y", "sha256_in_prefix": "4"}]},\n "odd":1}',
         b'{"paths_data": {"paths": [{"_path": "bin/x"}]}}',
         b'{"paths_data": {}}',
