@@ -200,7 +200,7 @@ options:
           path:
             description:
               - Directory of the host with bundles, each in the directory of its own name, or the bundle itself; or a
-                medium that M(airgap.conda.bundle_export) wrote, of bundles that fit on it uncut.
+                medium that M(airgap.conda.bundle_export) wrote, with archives in parts or not.
             type: path
           url:
             description: Below it are bundles, each in the directory of its own name. Only C(http) and C(https).

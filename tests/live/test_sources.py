@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from world.ansible import Play
+from world.ansible import Play, play
 from world.controller import Controller, broken_promises
 from world.fleet import Fleet, Host, HostSpec
 from world.web import CA_PATH, PASSWORD, USER, Web
@@ -188,19 +188,35 @@ def test_hosts_without_zstd_are_sent_gzip_whatever_the_source(
     assert web.log == []
 
 
-def plug(host: Host, bundle: Path, directory: str = STICK) -> None:
-    """Mount a stick with a bundle in a directory of it, read-only."""
+def plug(host: Host, directory: Path, place: str) -> None:
+    """Mount a stick with a directory at that place on it, read-only."""
     host.run(f"mkdir -p {STICK} && mount -t tmpfs stick {STICK}")
-    host.push(bundle, f"{directory}/{bundle.name}")
+    host.push(directory, f"{STICK}/{place}")
     host.run(f"mount -o remount,ro {STICK}")
 
 
-def test_a_stick_in_each_host_is_read_where_it_is(web: Web, fleet: Fleet, controller: Controller, tools: Path) -> None:
+def export(bundle: Path, directory: Path) -> Path:
+    """Write a medium that cannot hold the bundle's archive in one file; return it."""
+    variables = {
+        "bundle_export_bundles": [str(bundle)],
+        "bundle_export_medium": "medium",
+        "bundle_export_part_size": archive_size(bundle) // 3,
+    }
+    done = play("airgap.conda.export", "-e", json.dumps(variables), cwd=directory, home=directory)
+    assert done.rc == 0, done.output
+    return directory / "medium"
+
+
+def test_a_stick_in_each_host_is_read_where_it_is(
+    web: Web, fleet: Fleet, controller: Controller, tools: Path, tmp_path: Path
+) -> None:
     missing = rollout(controller, tools, "--check", type="path", path=STICK)
     assert missing.rc != 0 and f"{STICK}/manifest.json cannot be read" in missing.output, missing.output
-    # One as a directory of bundles, one as bundle_export writes it.
-    for host, directory in zip(hosts(fleet), (STICK, f"{STICK}/bundles"), strict=True):
-        plug(host, tools, directory)
+    # One as a directory of bundles, one as bundle_export writes it, with the archive in parts.
+    directory_of_bundles, medium = hosts(fleet)
+    plug(directory_of_bundles, tools, tools.name)
+    plug(medium, export(tools, tmp_path), "")
+    assert "archive.tar.zst.004" in medium.run(f"ls {STICK}/bundles/{tools.name}").stdout
     before = {host: host.interface_bytes()[0] for host in hosts(fleet)}
     done = rollout(controller, tools, type="path", path=STICK)
     assert done.rc == 0 and done.changed == 2, done.output
@@ -213,7 +229,7 @@ def test_a_stick_in_each_host_is_read_where_it_is(web: Web, fleet: Fleet, contro
 
 def test_a_damaged_stick_is_refused(web: Web, fleet: Fleet, controller: Controller, tools: Path) -> None:
     for host in hosts(fleet):
-        plug(host, tools)
+        plug(host, tools, tools.name)
         host.run(f"mount -o remount,rw {STICK}")
         archive = f"{STICK}/{tools.name}/archive.tar.zst"
         host.run(f"printf x | dd of={archive} bs=1 seek=1000000 conv=notrunc status=none")

@@ -13,6 +13,7 @@ import ctypes.util
 import gzip
 import shutil
 import subprocess
+import threading
 import typing as t
 import zlib
 
@@ -144,13 +145,18 @@ class _ProgramDecoder:
     """Decodes with the zstd program."""
 
     def __init__(self, source: t.BinaryIO) -> None:
-        # The child reads the file itself, from the offset that both share.
-        source.seek(source.tell())
         # A stream, which run_command would keep in memory.
         self._process = subprocess.Popen(  # pylint: disable=ansible-bad-function
-            ["zstd", "-dcq"], stdin=source, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            ["zstd", "-dcq"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
         self._stdout = t.cast(t.BinaryIO, self._process.stdout)
+        self._feeding = threading.Thread(target=self._feed, args=(source,), daemon=True)
+        self._feeding.start()
+
+    def _feed(self, source: t.BinaryIO) -> None:
+        # A program that ended takes no more, and what cannot be read ends too early: the reader is told of both.
+        with contextlib.suppress(OSError), t.cast(t.BinaryIO, self._process.stdin) as stdin:
+            shutil.copyfileobj(source, stdin, _CHUNK)
 
     def __enter__(self) -> _ProgramDecoder:
         return self
@@ -159,6 +165,8 @@ class _ProgramDecoder:
         self._stdout.close()
         self._process.kill()
         self._process.wait()
+        # What it reads is closed by others.
+        self._feeding.join()
 
     def read(self, size: int = -1) -> bytes:
         """Return *size* bytes, fewer only at the end."""

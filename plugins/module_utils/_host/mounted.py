@@ -7,14 +7,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
+from ansible_collections.airgap.conda.plugins.module_utils._host.joined import joined
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import BUNDLES_NAME
+from ansible_collections.airgap.conda.plugins.module_utils._model.medium import parts_among
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import Offer, Source
 
 
@@ -34,7 +37,7 @@ class Mounted:
         for kind, piece in self._offer.pieces.items():
             path = self._path(kind)
             try:
-                size = os.stat(path).st_size
+                size = sum(os.stat(each).st_size for each in self._parts(kind))
             except OSError as error:
                 yield f"{path} cannot be read ({error.strerror}); put {label} there (env_deploy_source_path)"
                 # The others would say the same.
@@ -60,9 +63,17 @@ class Mounted:
         return data
 
     def open(self, kind: str) -> t.BinaryIO:
-        """Return the file of the piece *kind*."""
-        file = open(self._path(kind), "rb", buffering=0)  # noqa: SIM115  # the caller's to close
-        return t.cast(t.BinaryIO, file)
+        """Return the file of the piece *kind*, which is the caller's to close."""
+        return joined(self._parts(kind))
+
+    def _parts(self, kind: str) -> list[str]:
+        """Return the paths of what the file of the piece *kind* is in: itself, or parts, as a medium has it."""
+        whole = self._path(kind)
+        if not os.path.exists(whole):
+            with contextlib.suppress(OSError):
+                names = parts_among(os.listdir(self._directory), os.path.basename(whole))
+                return [os.path.join(self._directory, name) for name in names] or [whole]
+        return [whole]
 
     def _path(self, kind: str) -> str:
         return os.path.join(self._directory, self._offer.pieces[kind].file)

@@ -11,7 +11,6 @@ import typing as t
 
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import decoders
 from ansible_collections.airgap.conda.plugins.module_utils._host.incoming import Incoming
-from ansible_collections.airgap.conda.plugins.module_utils._host.mounted import Mounted
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
     SOURCE_PATH,
@@ -68,10 +67,12 @@ class Pushed:
 def origin_of(source: Source, offer: Offer) -> Origin:
     """Return whence *offer* comes: from *source*, unless only the controller has what this host can decode."""
     if not offer.derived and offer.codec in decoders():
+        # What each imports takes a while, and no other host needs it.
         if source.type == SOURCE_PATH:
+            from ansible_collections.airgap.conda.plugins.module_utils._host.mounted import Mounted
+
             return Mounted(source, offer)
         if source.type == SOURCE_URL:
-            # What it imports takes a while, and no other host needs it.
             from ansible_collections.airgap.conda.plugins.module_utils._host.fetching import Site
 
             return Site(source, offer)

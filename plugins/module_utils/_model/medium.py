@@ -76,6 +76,13 @@ def cut(name: str, size: int, part_size: int) -> list[tuple[str, int, int]]:
     ]
 
 
+def parts_among(names: t.Iterable[str], name: str) -> list[str]:
+    """Return those of *names* that M(cut) gives to parts of the file *name*, in order."""
+    part = re.compile(re.escape(name) + r"\.(\d{3,})")
+    found = [(int(match[1]), match[0]) for match in map(part.fullmatch, names) if match]
+    return [each for _number, each in sorted(found)]
+
+
 def name_faults(paths: t.Iterable[str]) -> list[str]:
     """Return why *paths*, relative ones, cannot all lie on a medium."""
     seen: dict[str, str] = {}

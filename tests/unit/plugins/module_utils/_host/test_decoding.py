@@ -16,6 +16,7 @@ import pytest
 import zstandard
 from ansible_collections.airgap.conda.plugins.module_utils._host import decoding
 from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import DAMAGED, decoded, decoders
+from ansible_collections.airgap.conda.plugins.module_utils._host.joined import joined
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import noise
 
@@ -74,6 +75,15 @@ def test_decoding_starts_where_the_source_stands(decoder: str, tmp_path: Path) -
     path = tmp_path / "stream"
     path.write_bytes(b"manifest and files" + encoded(decoder, DATA))
     assert decode(decoder, path, len(b"manifest and files")) == DATA
+
+
+def test_a_source_of_several_files_is_decoded(decoder: str, tmp_path: Path) -> None:
+    data = encoded(decoder, DATA)
+    parts = [tmp_path / str(number) for number in range(4)]
+    for part, chunk in zip(parts, (data[:1], data[1:70_000], b"", data[70_000:])):
+        part.write_bytes(chunk)
+    with joined([str(part) for part in parts]) as source, decoded(decoder, source) as reader:
+        assert reader.read() == DATA
 
 
 def test_a_frame_after_a_frame_is_decoded(decoder: str, tmp_path: Path) -> None:
