@@ -101,13 +101,15 @@ class Delivery(AirgapAction):
             if result.get("failed") or "environments" not in result:
                 return outcome, result
             outcome.add(result)
-            if not result["awaited"] or self._task.check_mode:
+            if not result["awaited"]:
                 return outcome, result
             if result["awaited"] == awaited:
                 raise DeployError(f"the host does not take what is sent to it (at {awaited}); report this")
             awaited = result["awaited"]
             places = [row["prefix"] for row in result["environments"]]
-            wanted = (_choose(each, groups[places.index(each["prefix"])].values()) for each in awaited)
+            wanted = [_choose(each, groups[places.index(each["prefix"])].values()) for each in awaited]
+            if self._task.check_mode:
+                return outcome, result
             parts = self._send_all(wanted, fleet)
 
     def _send_all(self, wanted: t.Iterable[tuple[Bundle, int]], fleet: Fleet) -> list[Fields]:
@@ -144,6 +146,8 @@ def _choose(awaited: Fields, bundles: t.Iterable[Bundle]) -> tuple[Bundle, int]:
     """Return the bundle that a host awaits, in the form that is best for it, and from which byte on."""
     bundle = next(each for each in bundles if each.stream == awaited["stream"])
     suit(bundle, Basis(awaited["base"], tuple(awaited["lost"])), awaited["decoders"])
+    if awaited["short"] and not bundle.basis.base:
+        raise DeployError(awaited["short"])
     if bundle.stream == awaited["stream"]:
         return bundle, awaited["offset"]
     return bundle, awaited["held"].get(bundle.stream[:STREAM_NAME], 0)

@@ -71,7 +71,7 @@ def measure(scene: Scene, limit_beside_rsync: float) -> list[Figure]:
     on = f" at {scene.rate}" if scene.rate else ""
     beside = _beside_rsync(f"update{on}", (found.ours, found.rsync), limit_beside_rsync)
     larger = _beside_rsync(f"update with pandas{on}", found.larger, limit_beside_rsync)
-    return [*_ratios(found, on), *beside, *larger, *_costs(found, on, scene.hosts)]
+    return [*_ratios(found, on), *beside, *_ping_beside_rsync(found, on), *larger, *_costs(found, on, scene.hosts)]
 
 
 def _ratios(found: Found, on: str) -> Iterator[Figure]:
@@ -90,6 +90,13 @@ def _beside_rsync(update: str, races: tuple[Race, Race], limit: float) -> Iterat
     ours, rsync = races
     yield _walls(("ours", "rsync"), ours.update, rsync.update).figure(f"{update}, beside rsync", limit)
     yield _sent(("ours", "rsync"), ours, rsync).figure(f"{update}, bytes beside rsync", 1.0)
+
+
+def _ping_beside_rsync(found: Found, on: str) -> Iterator[Figure]:
+    """What no module can go below."""
+    names, ping, rsync = ("ping", "rsync"), found.least[1], found.rsync.update
+    yield _walls(names, ping, rsync).figure(f"a ping{on}, beside rsync")
+    yield _kilobytes(names, ping.received, rsync.received).figure(f"a ping{on}, bytes beside rsync")
 
 
 def _costs(found: Found, on: str, hosts: int) -> Iterator[Figure]:

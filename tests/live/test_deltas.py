@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ansible_collections.airgap.conda.plugins.module_utils._model.preflight import RESERVE
 from world.controller import Controller, broken_promises
 from world.fleet import Fleet, Host, HostSpec
 from world.meter import Meter
@@ -124,6 +125,30 @@ def test_the_older_bundle_beside_the_new_one_is_knowledge_enough(
         done = Controller(fleet, tmp_path / "other").rollout(tmp_path / "other/dist" / light.name)
     assert done.rc == 0 and done.changed == 2, done.output
     assert all(received < 0.2 * size(light) for received in meter.received)
+
+
+def test_a_host_without_room_for_the_archive_is_sent_the_delta_or_nothing(
+    fleet: Fleet, controller: Controller, light_earlier: Path, light: Path, tmp_path: Path
+) -> None:
+    host = fleet.host("old")
+    assert controller.rollout(light_earlier, "-l", "old").changed == 1
+    free = int(host.run("df -B1 --output=avail /opt | tail -1").stdout)
+    host.run(f"fallocate -l {free - RESERVE - size(light) // 2} /opt/conda/filling")
+    (tmp_path / "other/dist").mkdir(parents=True)
+    (tmp_path / "other/dist" / light.name).symlink_to(light)
+    # Of whom neither controller nor bundles are known.
+    other = Controller(fleet, tmp_path / "other")
+    for arguments in (("--check",), ()):
+        with Meter(host) as meter:
+            refused = other.rollout(tmp_path / "other/dist" / light.name, "-l", "old", *arguments)
+        assert refused.rc != 0 and "light: /opt/conda/envs has " in refused.output, refused.output
+        assert "MB free, the deployment needs" in refused.output
+        assert meter.received[0] < OVERHEAD
+    (tmp_path / "other/dist" / light_earlier.name).symlink_to(light_earlier)
+    for arguments in (("--check",), ()):
+        done = other.rollout(tmp_path / "other/dist" / light.name, "-l", "old", *arguments)
+        assert done.rc == 0 and done.changed == 1, done.output
+    assert_upgraded(host)
 
 
 def test_a_host_that_drifted_gets_the_delta_and_what_it_lost(

@@ -17,7 +17,7 @@ RAISED = ("SpecError", "BuildError", "BundleError", "PackError", "RelocationErro
 TAKING = (*RAISED, "_fail", "_warn", "fail_json")
 #: Functions that return or yield messages, which others raise.
 SPEAKING = {
-    "_model/preflight.py": ("shortage", "_fitness", "_room", "_rights", "_length", "_spelling"),
+    "_model/preflight.py": ("shortage", "_fitness", "_bytes", "_inodes", "_rights", "_length", "_spelling"),
     "_host/registering.py": ("findings",),
     "_host/looking.py": ("look", "_findings"),
     "_host/host.py": ("_contested",),

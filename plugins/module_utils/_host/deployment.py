@@ -130,8 +130,11 @@ class Deployment:
             return {name: str(value) for name, value in found.items() if _VARIABLE.fullmatch(name)}
         return {}
 
-    def awaited(self, basis: Basis) -> dict[str, t.Any]:
-        """Return what must be sent: of which offer, from which byte on, in which encoding, and on what *basis*."""
+    def awaited(self, basis: Basis, short: str) -> dict[str, t.Any]:
+        """Return what must be sent: of which offer, from which byte on, in which encoding, and on what *basis*.
+
+        *short* is why it cannot be the whole, if so.
+        """
         offer = self.offer()
         if offer is None:
             return {}
@@ -144,6 +147,7 @@ class Deployment:
             "decoders": found,
             **(Basis() if self.lost_base and basis == offer.basis else basis)._asdict(),
             "held": held(self.store),
+            "short": f"{self.order.name}: {short}" if short else "",
         }
 
 

@@ -44,7 +44,8 @@ def reconcile(
     rows = {each: _row(each, view, packages_of(each, view)) for each, view in views.items()}
     working = [each for each, view in views.items() if _has_work(view)]
     if check_mode or not working:
-        return _result(rows.values(), [])
+        # Whether what is short of room can be done depends on what would be sent.
+        return _result(rows.values(), [_awaited(each, view) for each, view in views.items() if view.short])
     # Each execution compiles what it imports, and most have nothing to do.
     from ansible_collections.airgap.conda.plugins.module_utils._host.acting import act, settle
 
@@ -58,8 +59,7 @@ def reconcile(
     done = {each: act(each, view) for each, view in before.items()}
     for deployment, found in zip(working, recovered):
         rows[deployment].update(_now(settle(deployment)), recovered=found)
-    awaited = [each.awaited(basis_for(each, before[each])) for each, finished in done.items() if not finished]
-    return _result(rows.values(), awaited)
+    return _result(rows.values(), [_awaited(each, before[each]) for each, finished in done.items() if not finished])
 
 
 def distinct(orders: t.Iterable[Order]) -> list[Order]:
@@ -115,6 +115,10 @@ def accept(deployments: t.Sequence[Deployment], parts: t.Sequence[Fields]) -> No
         for stream, incoming in streams:
             if stream == part["stream"] and incoming.received == part["offset"]:
                 incoming.append(part["path"], part["sha256"])
+
+
+def _awaited(deployment: Deployment, view: View) -> Fields:
+    return deployment.awaited(basis_for(deployment, view), view.short)
 
 
 def _has_work(view: View) -> bool:

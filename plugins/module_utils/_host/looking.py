@@ -22,7 +22,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.registering imp
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import Verified, verify
 from ansible_collections.airgap.conda.plugins.module_utils._model.delta import Basis
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
-from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import parse_manifest
+from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import Needs, parse_manifest
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
     SHARE_COPY,
     VERIFY_QUICK,
@@ -38,7 +38,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.plan import (
     plan_absent,
     plan_present,
 )
-from ansible_collections.airgap.conda.plugins.module_utils._model.preflight import preflight
+from ansible_collections.airgap.conda.plugins.module_utils._model.preflight import preflight, room
 from ansible_collections.airgap.conda.plugins.module_utils._model.receipt import Header
 from ansible_collections.airgap.conda.plugins.module_utils._model.registration import Mark
 
@@ -58,6 +58,8 @@ class View(t.NamedTuple):
     unfinished: bool = False
     #: Generations that are kept no more.
     surplus: t.Tuple[str, ...] = ()
+    #: Why the whole archive cannot be sent; what it has may spare the host most of that.
+    short: str = ""
 
     @property
     def actions(self) -> list[str]:
@@ -88,16 +90,18 @@ def look(deployment: Deployment) -> View:
     plan = plan_present(prefix, want, found, keeping)
     if plan.deploy:
         plan = plan._replace(generation=_usable(deployment, want))
+    short = _short(deployment, offer, plan) if plan.deploy else ""
     wanted_here = deployment.wanted_marks() if plan.deploy else deployment.live_marks()
     return View(
         found,
         plan,
         tuple(mark for mark in wanted_here if plan.deploy or not is_there(mark)),
         tuple(deployment.registrar.surplus(wanted_here)),
-        tuple(_findings(deployment, offer, plan, want)),
+        tuple(_findings(deployment, offer, plan, want, short)),
         verified.fresh_index,
         _is_unfinished(deployment, plan),
         () if plan.deploy else tuple(surplus(deployment)),
+        short,
     )
 
 
@@ -157,7 +161,7 @@ def _view_absent(deployment: Deployment, found: Found) -> View:
     return View(found, plan, (), tuple(filter(is_there, deployment.registrar.recorded())), (), None)
 
 
-def _findings(deployment: Deployment, offer: Offer, plan: Plan, want: Want) -> t.Iterator[str]:
+def _findings(deployment: Deployment, offer: Offer, plan: Plan, want: Want, short: str) -> t.Iterator[str]:
     order, store = deployment.order, deployment.store
     yield from findings(order, deployment.scope, deployment.registrar.recorded())
     live = store.live()
@@ -165,18 +169,37 @@ def _findings(deployment: Deployment, offer: Offer, plan: Plan, want: Want) -> t
         tree = store.tree(live.generation)
         yield f"{order.prefix} and {tree} both say that they are generation {live.generation}; move one away by hand"
     if plan.deploy:
-        here = plan.generation or not deployment.origin.stored
-        missing = 0 if here else offer.size - Incoming(deployment.store, offer).received
-        needs = offer.needs._replace(size=max(0, offer.needs.size - _shared(deployment, plan, live, offer)))
         if not plan.generation:
             yield from deployment.origin.findings()
-        yield from preflight(needs, missing, order.prefix, deployment.facts, place_of(order.envs_dir))
+        payload = 0 if short else _to_send(deployment, offer, plan)
+        needs = _needs(deployment, offer, plan)
+        yield from preflight(needs, payload, order.prefix, deployment.facts, place_of(order.envs_dir))
         if os.geteuid() != 0 and (want.uid, want.gid) != (os.geteuid(), os.getegid()):
             yield f"{order.prefix} shall belong to another than this user, which takes root; use become"
 
 
-def _shared(deployment: Deployment, plan: Plan, live: Header | None, offer: Offer) -> int:
+def _short(deployment: Deployment, offer: Offer, plan: Plan) -> str:
+    """Return why the whole of *offer* cannot be sent to a host that may do with less; empty where it can, or must."""
+    needs, place = _needs(deployment, offer, plan), place_of(deployment.order.envs_dir)
+    if offer.basis.base or deployment.store.live() is None or room(needs, 0, place):
+        return ""
+    return "; ".join(room(needs, _to_send(deployment, offer, plan), place))
+
+
+def _to_send(deployment: Deployment, offer: Offer, plan: Plan) -> int:
+    """Return the bytes of *offer* that are not on this host and will be."""
+    here = plan.generation or not deployment.origin.stored
+    return 0 if here else offer.size - Incoming(deployment.store, offer).received
+
+
+def _needs(deployment: Deployment, offer: Offer, plan: Plan) -> Needs:
+    """Return what *offer* needs beside what it shares."""
+    return offer.needs._replace(size=max(0, offer.needs.size - _shared(deployment, offer, plan)))
+
+
+def _shared(deployment: Deployment, offer: Offer, plan: Plan) -> int:
     """Return how many bytes the new generation may share; what it will is known when its file list is here."""
+    live = deployment.store.live()
     if plan.generation:
         return offer.needs.size
     if live is None or deployment.order.keeping.share == SHARE_COPY:

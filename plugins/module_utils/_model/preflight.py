@@ -46,7 +46,7 @@ def preflight(needs: Needs, payload: int, prefix: str, host: HostFacts, place: P
     """Return all that keeps the host from taking a bundle with *needs* and *payload* bytes still to be sent."""
     return [
         *_fitness(needs, host),
-        *_room(needs, payload, place),
+        *room(needs, payload, place),
         *_rights(place),
         *_length(needs, prefix),
         *_spelling(needs, prefix),
@@ -70,6 +70,11 @@ def shortage(size: int, place: Place) -> str | None:
     return f"{place.directory} has {place.free_bytes / 1e6:.0f} MB free, what changed needs {size / 1e6:.0f} MB"
 
 
+def room(needs: Needs, payload: int, place: Place) -> list[str]:
+    """Return why *place* cannot take what *needs* and *payload* bytes still to be sent."""
+    return [*_bytes(needs, payload, place), *_inodes(needs, place)]
+
+
 def _fitness(needs: Needs, host: HostFacts) -> t.Iterator[str]:
     if needs.platform not in ("noarch", host.platform):
         yield f"the bundle is for {needs.platform}, this host is {host.platform}; build it with env_build_platform"
@@ -84,7 +89,7 @@ def _fitness(needs: Needs, host: HostFacts) -> t.Iterator[str]:
         yield f"the bundle needs CUDA {needs.cuda}, the driver here supports {host.cuda or 'none'}"
 
 
-def _room(needs: Needs, payload: int, place: Place) -> t.Iterator[str]:
+def _bytes(needs: Needs, payload: int, place: Place) -> t.Iterator[str]:
     bytes_needed = needs.size + payload + RESERVE
     if place.free_bytes < bytes_needed:
         yield (
@@ -92,6 +97,9 @@ def _room(needs: Needs, payload: int, place: Place) -> t.Iterator[str]:
             f" the deployment needs {bytes_needed / 1e6:.0f} MB"
             f" (environment {needs.size / 1e6:.0f}, archive {payload / 1e6:.0f}, reserve {RESERVE / 1e6:.0f})"
         )
+
+
+def _inodes(needs: Needs, place: Place) -> t.Iterator[str]:
     if place.free_inodes is not None and place.free_inodes < needs.inodes:
         yield f"{place.directory} has {place.free_inodes} free inodes, the deployment needs {needs.inodes}"
 

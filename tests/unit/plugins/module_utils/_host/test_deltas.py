@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._builder.deltas import read_side, write_part
-from ansible_collections.airgap.conda.plugins.module_utils._host import acting, deployment, host
+from ansible_collections.airgap.conda.plugins.module_utils._host import acting, deployment, host, looking
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import verify
 from ansible_collections.airgap.conda.plugins.module_utils._model.delta import lacking
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
 from ansible_collections.airgap.conda.plugins.module_utils._model.files import pack_files, unpack_files
 from ansible_collections.airgap.conda.plugins.module_utils._model.list_delta import list_delta
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import STREAM_NAME, VERIFY_FULL
+from ansible_collections.airgap.conda.plugins.module_utils._model.preflight import RESERVE
 from ansible_collections.airgap.conda.plugins.module_utils._model.registration import Scope
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.site import Fields, Site
 from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._host.tiny import (
@@ -124,6 +126,57 @@ def test_what_is_live_and_the_delta_are_the_newer_one(
     other.present(newer)
     assert set(given) == set(other.tree())
     assert given["zz/copy"][1] == BLOB and given["a/first"] == other.tree()["a/first"]
+
+
+@pytest.fixture
+def leave(monkeypatch: pytest.MonkeyPatch) -> t.Callable[[int], None]:
+    """Let the host have so many bytes free, beside the reserve."""
+    real = looking.place_of
+
+    def limit(free: int) -> None:
+        monkeypatch.setattr(looking, "place_of", lambda path: real(path)._replace(free_bytes=RESERVE + free))
+
+    return limit
+
+
+def test_a_host_without_room_for_the_archive_gets_the_delta_or_says_why_not(
+    site: Site, older: TinyBundle, newer: TinyBundle, tmp_path: Path, leave: t.Callable[[int], None]
+) -> None:
+    site.present(older)
+    grown = newer.manifest.needs.size - older.manifest.needs.size
+    leave(grown + len(newer.stream))
+    assert site.run(site.order(newer))["awaited"][0]["short"] == ""
+    assert site.run(site.order(newer), check_mode=True)["awaited"] == []
+    leave(grown + len(newer.stream) - 1)
+    (awaited,) = site.run(site.order(newer))["awaited"]
+    assert awaited["short"].startswith(f"ml: {site.envs} has ") and "the deployment needs" in awaited["short"]
+    assert site.run(site.order(newer), check_mode=True)["awaited"] == [awaited]
+    part = offered(site, older, newer, tmp_path)
+    leave(grown + len(part.stream) - 1)
+    with pytest.raises(DeployError, match="the deployment needs"):
+        site.run(part.order)
+    leave(grown + len(part.stream))
+    assert send(site, part)[-1]["changed"]
+    site.assert_settled(site.order(newer))
+
+
+def test_a_host_without_room_that_has_nothing_is_refused_at_once(
+    site: Site, newer: TinyBundle, leave: t.Callable[[int], None]
+) -> None:
+    leave(newer.manifest.needs.size + len(newer.stream) - 1)
+    with pytest.raises(DeployError, match="the deployment needs"):
+        site.run(site.order(newer))
+    leave(newer.manifest.needs.size + len(newer.stream))
+    assert site.present(newer)[-1]["changed"]
+
+
+def test_what_does_not_fit_with_a_delta_either_is_refused_at_once(
+    site: Site, older: TinyBundle, newer: TinyBundle, leave: t.Callable[[int], None]
+) -> None:
+    site.present(older)
+    leave(newer.manifest.needs.size - older.manifest.needs.size - 1)
+    with pytest.raises(DeployError, match="the deployment needs"):
+        site.run(site.order(newer))
 
 
 def test_what_arrived_of_a_delta_is_told_whatever_is_offered(

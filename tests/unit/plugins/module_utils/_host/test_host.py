@@ -73,6 +73,7 @@ def test_the_first_execution_says_what_it_awaits(site: Site, one: TinyBundle) ->
         "base": "",
         "lost": (),
         "held": {},
+        "short": "",
     }
     assert result["environments"][0]["content_id"] == ""
     assert not site.prefix.exists()
