@@ -61,6 +61,22 @@ def once(cache: str, name: str, stat: str, find: t.Callable[[], str]) -> str:
     return found
 
 
+def derived(cache: str, name: str, make: t.Callable[[str], str]) -> tuple[str, str]:
+    """Return the path of the file *name* of the cache and its sha256 (hex), made where it is not there.
+
+    *make* writes to the path that it is given, which becomes the file when it is whole, and returns the digest.
+    """
+    path = os.path.join(cache, name)
+    with exclusively(cache, f"{name}.digest") as note:
+        digest = note.read()
+        if not digest or not os.path.exists(path):
+            digest = make(f"{path}.new")
+            os.replace(f"{path}.new", path)
+            note_down(note, digest)
+        used(path)
+    return path, digest
+
+
 def stat_of(path: str) -> str:
     """Return what changes whenever the file at *path* does."""
     with contextlib.suppress(FileNotFoundError):

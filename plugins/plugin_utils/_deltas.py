@@ -26,7 +26,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._model.files import E
 from ansible_collections.airgap.conda.plugins.module_utils._model.list_delta import list_delta
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import MANIFEST_NAME, Encoding, Piece
 from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle
-from ansible_collections.airgap.conda.plugins.plugin_utils._cache import exclusively, note_down, used
+from ansible_collections.airgap.conda.plugins.plugin_utils._cache import derived, exclusively, note_down, used
 
 _CONTENT_ID = re.compile(r"[0-9a-f]{64}")
 
@@ -65,27 +65,20 @@ def delta_for(bundle: Bundle, basis: Basis, codec: str) -> tuple[Encoding, str] 
 def list_delta_for(bundle: Bundle, base: str) -> tuple[str, Piece] | None:
     """Return what the list of *bundle* says that of *base* does not, with its path in the cache; None if unknown."""
     name = f"{bundle.manifest.content_id[:16]}-{base[:16]}.files.gz"
-    path = os.path.join(bundle.cache, name)
-    with exclusively(bundle.cache, f"{name}.digest") as note:
-        digest = note.read()
-        if not digest or not os.path.exists(path):
-            older = _entries_of(bundle, base)
-            if older is None:
-                return None
-            newer = file_list(bundle.directory, bundle.manifest)
-            digest = _write(path, list_delta(render_files(older), render_files(newer)))
-            note_down(note, digest)
-        used(path)
-    return path, Piece(name, os.path.getsize(path), digest)
 
+    def make(path: str) -> str:
+        older = _entries_of(bundle, base)
+        if older is None:
+            raise LookupError(base)
+        data = list_delta(render_files(older), render_files(file_list(bundle.directory, bundle.manifest)))
+        with open(path, "wb") as file:
+            file.write(data)
+        return hashlib.sha256(data).hexdigest()
 
-def _write(path: str, data: bytes) -> str:
-    """Write *data* to *path* in one step; return its sha256 (hex)."""
-    temporary = f"{path}.new"
-    with open(temporary, "wb") as file:
-        file.write(data)
-    os.replace(temporary, path)
-    return hashlib.sha256(data).hexdigest()
+    with contextlib.suppress(LookupError):
+        path, digest = derived(bundle.cache, name, make)
+        return path, Piece(name, os.path.getsize(path), digest)
+    return None
 
 
 def remember(bundle: Bundle) -> None:

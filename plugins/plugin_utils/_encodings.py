@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gzip
 import os
 import shutil
@@ -18,7 +19,7 @@ from ansible_collections.airgap.conda.plugins.module_utils._host.decoding import
 from ansible_collections.airgap.conda.plugins.module_utils._host.digesting import digested, read
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import BundleError
 from ansible_collections.airgap.conda.plugins.module_utils._model.manifest import Encoding, Piece
-from ansible_collections.airgap.conda.plugins.plugin_utils._cache import exclusively, note_down, used
+from ansible_collections.airgap.conda.plugins.plugin_utils._cache import derived
 
 if t.TYPE_CHECKING:
     from ansible_collections.airgap.conda.plugins.plugin_utils._bundles import Bundle
@@ -34,26 +35,17 @@ def transcode(bundle: Bundle, codec: str) -> tuple[Encoding, str]:
     if codec != GZIP:
         raise BundleError(f"the archive cannot be sent as {codec}; only as zstd or gzip")
     name = f"{bundle.manifest.tar_sha256[:16]}.tar.gz"
-    path = os.path.join(bundle.cache, name)
-    with exclusively(bundle.cache, f"{name}.digest") as note:
-        digest = note.read()
-        if not digest or not os.path.exists(path):
-            digest = _make(bundle, path)
-            note_down(note, digest)
-        used(path)
+    path, digest = derived(bundle.cache, name, functools.partial(_make, bundle))
     piece = Piece(name, os.path.getsize(path), digest)
     return Encoding(codec=GZIP, version=zlib.ZLIB_RUNTIME_VERSION, level=LEVEL, piece=piece), path
 
 
 def _make(bundle: Bundle, path: str) -> str:
     """Write the tar of *bundle* as gzip to *path*; return its sha256 (hex)."""
-    temporary = f"{path}.new"
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(open(bundle.archive, "rb"))
         tar = stack.enter_context(decoded(bundle.codec, source))
-        target = stack.enter_context(open(temporary, "wb"))
+        target = stack.enter_context(open(path, "wb"))
         encoder = stack.enter_context(gzip.GzipFile("", "wb", LEVEL, target, mtime=0))
         shutil.copyfileobj(t.cast(t.Any, tar), encoder, _CHUNK)
-    digest = digested(read(temporary))
-    os.replace(temporary, path)
-    return digest.sha256
+    return digested(read(path)).sha256
