@@ -23,6 +23,7 @@ from bench.updates import cost
 
 #: At once, for us and for tar.
 FORKS = 8
+_PIPELINED = {"ansible_pipelining": "true"}
 #: Of a host, beside the tree: sshd, and what is on its way.
 _ROOM = 20e6
 
@@ -32,15 +33,26 @@ class Sample(NamedTuple):
 
     bare: Timed
     first: Timed
+    #: With Ansible's pipelining.
+    pipelined: Timed
     #: Bytes of the controller's memory in our first rollout.
     memory: int
+
+
+class Later(NamedTuple):
+    """What all hosts took that have the environment."""
+
+    ping: Timed
+    second: Timed
+    pipelined_ping: Timed
+    pipelined_second: Timed
 
 
 def measure(scene: Scene) -> list[Figure]:
     """Measure with fresh hosts for each number of them; on all of them second runs, too."""
     bundle = _fitting(scene.hosts)
     counts = sorted({max(1, scene.hosts // share) for share in (8, 4, 2, 1)})
-    found, later = {}, []
+    found: dict[int, Sample] = {}
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         archive = plain(bundle, Path(name, "archive.tar.gz"))
         for count in counts:
@@ -49,16 +61,31 @@ def measure(scene: Scene) -> list[Figure]:
                 found[count] = _sample(site, bundle, archive)
                 if count == counts[-1]:
                     say("second runs")
-                    later = [site.ping(), unchanged(site.ours(bundle, bytecode=False))]
-    return [*_growth(described(bundle)["name"], found), *_each(scene.hosts, found[scene.hosts].first, *later)]
+                    later = _later(site, bundle)
+    return [*_growth(described(bundle)["name"], found), *_each(scene.hosts, found[scene.hosts], later)]
 
 
 def _sample(site: Site, bundle: Path, archive: Path) -> Sample:
     bare = site.bare(archive)
     site.wipe()
+    first = site.ours(bundle, bytecode=False)
+    site.wipe()
+    pipelined = site.ours(bundle, bytecode=False, **_PIPELINED)
+    site.wipe()
+    # In a run of its own, as looking takes time.
     with Memory() as memory:
-        first = site.ours(bundle, bytecode=False)
-    return Sample(bare, first, memory.peak)
+        site.ours(bundle, bytecode=False)
+    return Sample(bare, first, pipelined, memory.peak)
+
+
+def _later(site: Site, bundle: Path) -> Later:
+    """Second runs beside pings, without pipelining and with."""
+    return Later(
+        site.ping(),
+        unchanged(site.ours(bundle, bytecode=False)),
+        site.ping(**_PIPELINED),
+        unchanged(site.ours(bundle, bytecode=False, **_PIPELINED)),
+    )
 
 
 def _growth(name: str, found: dict[int, Sample]) -> Iterator[Figure]:
@@ -67,25 +94,35 @@ def _growth(name: str, found: dict[int, Sample]) -> Iterator[Figure]:
     def slope(of: Callable[[Sample], float]) -> float:
         return linear_regression(list(found), [of(sample) for sample in found.values()]).slope
 
-    def pair(of: Callable[[Timed], float]) -> Pairs:
-        slopes = (slope(lambda sample: of(sample.first)), slope(lambda sample: of(sample.bare)))
+    def pair(of: Callable[[Timed], float], ours: Callable[[Sample], Timed]) -> Pairs:
+        slopes = (slope(lambda sample: of(ours(sample))), slope(lambda sample: of(sample.bare)))
         return Pairs(("ours", "tar alone"), "s", [slopes])
 
     for count, sample in found.items():
         walls = Pairs(("ours", "tar alone"), "s", [(sample.first.seconds, sample.bare.seconds)])
         yield walls.figure(f"{name} to {count} hosts, {FORKS} forks")
-    yield pair(lambda timed: timed.seconds).figure("one more host, wall", 1.2)
-    yield pair(lambda timed: timed.cpu).figure("one more host, CPU of all")
-    yield pair(lambda timed: timed.controller_cpu).figure("one more host, CPU of the controller")
+    ways: dict[str, Callable[[Sample], Timed]]
+    ways = {"": lambda sample: sample.first, ", pipelined": lambda sample: sample.pipelined}
+    for way, ours in ways.items():
+        yield pair(lambda timed: timed.seconds, ours).figure(f"one more host{way}, wall", 1.2)
+        yield pair(lambda timed: timed.cpu, ours).figure(f"one more host{way}, CPU of all")
+        yield pair(lambda timed: timed.controller_cpu, ours).figure(f"one more host{way}, CPU of the controller")
     memory = ", ".join(f"{count} hosts {sample.memory / 1e6:.0f} MB" for count, sample in found.items())
     more = slope(lambda sample: sample.memory) / 1e6
     yield Figure("one more host, memory of the controller", f"{more:.2f} MB", detail=memory)
 
 
-def _each(hosts: int, first: Timed, ping: Timed, second: Timed) -> Iterator[Figure]:
-    yield Pairs(("ours", "ping"), "s", [(second.seconds, ping.seconds)]).figure(f"second run of {hosts} hosts", 1.5)
-    for what, timed in (("first rollout", first), ("second run", second), ("ping", ping)):
-        yield cost(what, timed, hosts)
+def _each(hosts: int, found: Sample, later: Later) -> Iterator[Figure]:
+    names, pipelined = ("ours", "ping"), (later.pipelined_second.seconds, later.pipelined_ping.seconds)
+    second = Pairs(names, "s", [(later.second.seconds, later.ping.seconds)])
+    yield second.figure(f"second run of {hosts} hosts", 1.5)
+    yield Pairs(names, "s", [pipelined]).figure(f"second run of {hosts} hosts, pipelined")
+    yield cost("first rollout", found.first, hosts)
+    yield cost("first rollout, pipelined", found.pipelined, hosts)
+    yield cost("second run", later.second, hosts)
+    yield cost("second run, pipelined", later.pipelined_second, hosts)
+    yield cost("ping", later.ping, hosts)
+    yield cost("ping, pipelined", later.pipelined_ping, hosts)
 
 
 def _fitting(hosts: int) -> Path:

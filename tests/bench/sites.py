@@ -99,9 +99,9 @@ class Site:
     ) -> None:
         self._fleet.__exit__(kind, error, trace)
 
-    def ping(self) -> Timed:
+    def ping(self, **variables: str) -> Timed:
         """The least that Ansible can do."""
-        return self._run("ansible", "all", "-m", "ansible.builtin.ping")
+        return self._run("ansible", "all", "-m", "ansible.builtin.ping", "-e", json.dumps(variables))
 
     def ours(self, bundle: Path, *, bytecode: bool, **more: str) -> Timed:
         """Roll *bundle* out with the collection, with more variables of the role."""
