@@ -28,7 +28,7 @@ from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._builder.h
     Handmade,
     PackageFile,
 )
-from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._builder.test_packing import (
+from ansible_collections.airgap.conda.tests.unit.plugins.module_utils._builder.packed import (
     OLD,
     Packed,
     fill,

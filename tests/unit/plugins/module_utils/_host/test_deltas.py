@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.airgap.conda.plugins.module_utils._builder.deltas import read_side, write_part
 from ansible_collections.airgap.conda.plugins.module_utils._host import acting, deployment, host, looking
+from ansible_collections.airgap.conda.plugins.module_utils._host.facts import place_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.verifying import verify
 from ansible_collections.airgap.conda.plugins.module_utils._model.delta import lacking
 from ansible_collections.airgap.conda.plugins.module_utils._model.errors import DeployError
@@ -131,10 +132,9 @@ def test_what_is_live_and_the_delta_are_the_newer_one(
 @pytest.fixture
 def leave(monkeypatch: pytest.MonkeyPatch) -> t.Callable[[int], None]:
     """Let the host have so many bytes free, beside the reserve."""
-    real = looking.place_of
 
     def limit(free: int) -> None:
-        monkeypatch.setattr(looking, "place_of", lambda path: real(path)._replace(free_bytes=RESERVE + free))
+        monkeypatch.setattr(looking, "place_of", lambda path: place_of(path)._replace(free_bytes=RESERVE + free))
 
     return limit
 
