@@ -54,7 +54,3 @@ def blocks(path: Path) -> Iterator[str]:
 def test_what_is_shown_in_yaml_can_be_read(path: Path) -> None:
     for block in blocks(path):
         assert isinstance(yaml.safe_load(block), (dict, list)), block
-
-
-def test_the_guide_of_inventories_shows_some() -> None:
-    assert len(list(blocks(GUIDES / "guide_inventories.rst"))) > 4
