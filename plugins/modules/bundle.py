@@ -262,6 +262,7 @@ actions:
   sample: ["pack /home/me/dist/my_env-linux-64-0123456789ab"]
 """
 
+import functools
 import os
 import traceback
 import typing as t
@@ -280,8 +281,8 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder.leaks import
     parse_leak_rules,
     told,
 )
+from ansible_collections.airgap.conda.plugins.module_utils._host.answering import answer
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
-from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
 from ansible_collections.airgap.conda.plugins.module_utils._model.licenses import REPORT_NAME, parse_rules
 
 
@@ -295,7 +296,17 @@ def require_libraries(module: AnsibleModule) -> None:
             module.fail_json(msg=missing, exception=traceback.format_exc())
 
 
-def run(module: AnsibleModule) -> Bundled:
+def run(module: AnsibleModule) -> dict[str, t.Any]:
+    """Return what packing gave, or would give."""
+    bundled = pack(module)
+    if bundled.leaks:
+        module.warn(told(bundled.leaks))
+    for warning in bundled.warnings:
+        module.warn(warning)
+    return result(bundled)
+
+
+def pack(module: AnsibleModule) -> Bundled:
     """Pack, or in check mode say what packing would give."""
     source = module.params["archive"] or module.params["prefix"]
     target = Target(source, *(module.params[name] for name in ("name", "platform", "dist")))
@@ -343,19 +354,12 @@ def main() -> None:
     )
     if module.params["prefix"]:
         require_libraries(module)
-    try:
-        bundled = run(module)
-        if bundled.leaks:
-            module.warn(told(bundled.leaks))
-        for warning in bundled.warnings:
-            module.warn(warning)
-        module.exit_json(**result(bundled))
-    except AirgapError as error:
-        module.fail_json(msg=str(error))
-    except OSError as error:
-        module.fail_json(
-            msg=f"{error.filename or module.params['dist']}: {error.strerror}; nothing half-made is left, run again"
-        )
+    answer(
+        module,
+        functools.partial(run, module),
+        "{where}: {reason}; nothing half-made is left, run again",
+        module.params["dist"],
+    )
 
 
 if __name__ == "__main__":

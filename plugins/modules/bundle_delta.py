@@ -104,6 +104,7 @@ actions:
   sample: ["make /home/me/outgoing/my_env-linux-64-ba9876543210.from-0123456789ab"]
 """
 
+import functools
 import glob
 import os
 import traceback
@@ -120,11 +121,21 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder.deltas impor
     read_side,
     target_of,
 )
+from ansible_collections.airgap.conda.plugins.module_utils._host.answering import answer
 from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_directory import find_bundle, read_manifest
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
-from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
 
 Fields = t.Dict[str, t.Any]
+
+
+def run(module: AnsibleModule) -> Fields:
+    """Make a delta of two bundles, or a bundle of one and a delta."""
+    older, newer, delta, dist = (module.params[name] for name in ("older", "newer", "delta", "dist"))
+    older = find_bundle(older) if older else ""
+    with Progress(module.params["progress_file"]) as progress:
+        if newer:
+            return make(older, find_bundle(newer), dist, module.check_mode, progress)
+        return apply(older, delta, dist, module.check_mode, progress)
 
 
 def make(older: str, newer: str, dist: str, check_mode: bool, progress: Progress) -> Fields:
@@ -190,17 +201,12 @@ def main() -> None:
         __import__("zstandard")
     except ImportError:
         module.fail_json(msg=missing_required_lib("zstandard"), exception=traceback.format_exc())
-    older, newer, delta, dist = (module.params[name] for name in ("older", "newer", "delta", "dist"))
-    older = find_bundle(older) if older else ""
-    try:
-        with Progress(module.params["progress_file"]) as progress:
-            if newer:
-                module.exit_json(**make(older, find_bundle(newer), dist, module.check_mode, progress))
-            module.exit_json(**apply(older, delta, dist, module.check_mode, progress))
-    except AirgapError as error:
-        module.fail_json(msg=str(error))
-    except OSError as error:
-        module.fail_json(msg=f"{error.filename or dist}: {error.strerror}; nothing half-made is left, run again")
+    answer(
+        module,
+        functools.partial(run, module),
+        "{where}: {reason}; nothing half-made is left, run again",
+        module.params["dist"],
+    )
 
 
 if __name__ == "__main__":

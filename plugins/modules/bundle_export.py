@@ -92,13 +92,14 @@ actions:
   elements: str
 """
 
+import functools
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.airgap.conda.plugins.module_utils._host.answering import answer
 from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_directory import find_bundle
 from ansible_collections.airgap.conda.plugins.module_utils._host.media import export, planned, source_of, start_of
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
-from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
 from ansible_collections.airgap.conda.plugins.module_utils._model.medium import PART_MAX
 
 
@@ -131,12 +132,12 @@ def main() -> None:
     )
     if module.params["part_size"] < 1:
         module.fail_json(msg="part_size must be at least one byte (bundle_export_part_size)")
-    try:
-        module.exit_json(**run(module))
-    except AirgapError as error:
-        module.fail_json(msg=str(error))
-    except OSError as error:
-        module.fail_json(msg=f"{error.filename or module.params['medium']}: {error.strerror}; run again to go on")
+    answer(
+        module,
+        functools.partial(run, module),
+        "{where}: {reason}; run again to go on",
+        module.params["medium"],
+    )
 
 
 if __name__ == "__main__":

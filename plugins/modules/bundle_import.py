@@ -66,13 +66,14 @@ actions:
   sample: ["take /home/me/dist/my_env-linux-64-0123456789ab"]
 """
 
+import functools
 import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.airgap.conda.plugins.module_utils._host.answering import answer
 from ansible_collections.airgap.conda.plugins.module_utils._host.media import is_taken, read_medium, take
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
-from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
 from ansible_collections.airgap.conda.plugins.module_utils._model.medium import BUNDLE, DELTA, START
 
 
@@ -100,12 +101,12 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    try:
-        module.exit_json(**run(module))
-    except AirgapError as error:
-        module.fail_json(msg=str(error))
-    except OSError as error:
-        module.fail_json(msg=f"{error.filename or module.params['dist']}: {error.strerror}; run again to go on")
+    answer(
+        module,
+        functools.partial(run, module),
+        "{where}: {reason}; run again to go on",
+        module.params["dist"],
+    )
 
 
 if __name__ == "__main__":

@@ -239,8 +239,8 @@ comparison:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.airgap.conda.plugins.module_utils._host.answering import answer
 from ansible_collections.airgap.conda.plugins.module_utils._host.bundle_reading import read_bundle
-from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
 
 
 def argument_spec() -> dict[str, t.Any]:
@@ -257,12 +257,8 @@ def argument_spec() -> dict[str, t.Any]:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    given = module.params
-    try:
-        result = read_bundle(given["bundle"], given["verify"], given["compare"], given["spec_sha256"])
-    except AirgapError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=False, **result)
+    given = [module.params[name] for name in ("bundle", "verify", "compare", "spec_sha256")]
+    answer(module, lambda: {"changed": False, **read_bundle(*given)}, "{where} cannot be read: {reason}", given[0])
 
 
 if __name__ == "__main__":

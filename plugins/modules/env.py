@@ -209,6 +209,7 @@ actions:
   sample: ["make the build environment: its inputs changed", "pandas 1.5.2 → 1.5.3"]
 """
 
+import functools
 import json
 import os
 import typing as t
@@ -221,8 +222,9 @@ from ansible_collections.airgap.conda.plugins.module_utils._builder.request impo
     name_and_platform,
     request,
 )
+from ansible_collections.airgap.conda.plugins.module_utils._host.answering import answer
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
-from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
+from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError, BuildError
 from ansible_collections.airgap.conda.plugins.module_utils._model.secrets import credentials, mask
 
 
@@ -242,6 +244,15 @@ def argument_spec() -> dict[str, t.Any]:
         "pip_args": {"type": "list", "elements": "str", "default": []},
         "progress_file": {"type": "path"},
     }
+
+
+def run(module: AnsibleModule) -> dict[str, t.Any]:
+    """Bring the build environment to its state; what is raised tells no credentials."""
+    try:
+        with Progress(module.params["progress_file"]) as progress:
+            return present(module, progress) if module.params["state"] == "present" else absent(module)
+    except AirgapError as error:
+        raise BuildError(mask(str(error))) from None
 
 
 def present(module: AnsibleModule, progress: Progress) -> dict[str, t.Any]:
@@ -295,16 +306,12 @@ def main() -> None:
     need(module, libraries.ALWAYS)
     # What is installed is for everybody to read, whoever builds.
     os.umask(0o022)
-    try:
-        with Progress(module.params["progress_file"]) as progress:
-            result = present(module, progress) if module.params["state"] == "present" else absent(module)
-    except AirgapError as error:
-        module.fail_json(msg=mask(str(error)))
-    except OSError as error:
-        module.fail_json(
-            msg=f"{error.filename or 'the builder'}: {error.strerror}; nothing half-made is left, run again"
-        )
-    module.exit_json(**result)
+    answer(
+        module,
+        functools.partial(run, module),
+        "{where}: {reason}; nothing half-made is left, run again",
+        "the builder",
+    )
 
 
 if __name__ == "__main__":

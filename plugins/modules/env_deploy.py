@@ -314,13 +314,14 @@ environments:
 """
 
 import contextlib
+import functools
 import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.airgap.conda.plugins.module_utils._host.answering import answer
 from ansible_collections.airgap.conda.plugins.module_utils._host.host import reconcile
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
-from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import (
     DEPTHS,
     PART_OPTIONS,
@@ -378,22 +379,22 @@ def argument_spec() -> dict[str, t.Any]:
     }
 
 
+def run(module: AnsibleModule) -> dict[str, t.Any]:
+    """Bring all environments to their orders."""
+    with Progress(module.params["progress_file"]) as progress, contextlib.ExitStack() as locks:
+        return reconcile(module.params["environments"], module.params["parts"], module.check_mode, progress, locks)
+
+
 def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     # Modes are what receipts say, whatever the umask of the login is.
     os.umask(0o022)
-    try:
-        with Progress(module.params["progress_file"]) as progress, contextlib.ExitStack() as locks:
-            result = reconcile(
-                module.params["environments"], module.params["parts"], module.check_mode, progress, locks
-            )
-    except AirgapError as error:
-        module.fail_json(msg=str(error))
-    except OSError as error:
-        module.fail_json(
-            msg=f"{error.filename or 'this host'}: {error.strerror}; the live environment is whole, run again to finish"
-        )
-    module.exit_json(**result)
+    answer(
+        module,
+        functools.partial(run, module),
+        "{where}: {reason}; the live environment is whole, run again to finish",
+        "this host",
+    )
 
 
 if __name__ == "__main__":

@@ -244,13 +244,14 @@ environments:
           type: str
 """
 
+import functools
 import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.airgap.conda.plugins.module_utils._host.answering import answer
 from ansible_collections.airgap.conda.plugins.module_utils._host.drift import inspect
 from ansible_collections.airgap.conda.plugins.module_utils._host.progress import Progress
-from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
 from ansible_collections.airgap.conda.plugins.module_utils._model.orders import REGISTER_OPTIONS
 
 
@@ -275,16 +276,22 @@ def argument_spec() -> dict[str, t.Any]:
     }
 
 
+def run(module: AnsibleModule) -> dict[str, t.Any]:
+    """Compare all environments with their orders."""
+    orders = [{**each, "verify": module.params["mode"]} for each in module.params["environments"]]
+    with Progress(module.params["progress_file"]) as progress:
+        return {"changed": False, **inspect(orders, module.params["ignore"], not module.check_mode, progress)}
+
+
 def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     os.umask(0o022)
-    orders = [{**each, "verify": module.params["mode"]} for each in module.params["environments"]]
-    try:
-        with Progress(module.params["progress_file"]) as progress:
-            result = inspect(orders, module.params["ignore"], not module.check_mode, progress)
-    except AirgapError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=False, **result)
+    answer(
+        module,
+        functools.partial(run, module),
+        "{where}: {reason}; look as who deployed, or use become",
+        "this host",
+    )
 
 
 if __name__ == "__main__":

@@ -160,8 +160,8 @@ environments:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.airgap.conda.plugins.module_utils._host.answering import answer
 from ansible_collections.airgap.conda.plugins.module_utils._host.inspecting import inspect
-from ansible_collections.airgap.conda.plugins.module_utils._model.errors import AirgapError
 
 
 def main() -> None:
@@ -172,13 +172,13 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    try:
-        found = inspect(module.params["envs_dirs"], module.params["names"])
-    except AirgapError as error:
-        module.fail_json(msg=str(error))
-    except OSError as error:
-        module.fail_json(msg=f"{error.filename or 'this host'}: {error.strerror}; look as who deployed, or use become")
-    module.exit_json(changed=False, environments=found)
+    given = module.params["envs_dirs"], module.params["names"]
+    answer(
+        module,
+        lambda: {"changed": False, "environments": inspect(*given)},
+        "{where}: {reason}; look as who deployed, or use become",
+        "this host",
+    )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ PLUGINS = Path(__file__).parents[2] / "plugins"
 
 #: The exception family, and what else takes a message.
 RAISED = ("SpecError", "BuildError", "BundleError", "PackError", "RelocationError", "DeployError")
-TAKING = (*RAISED, "_fail", "_warn", "fail_json")
+TAKING = (*RAISED, "_fail", "_warn", "fail_json", "answer")
 #: Functions that return or yield messages, which others raise.
 SPEAKING = {
     "_model/preflight.py": ("shortage", "_fitness", "_bytes", "_inodes", "_rights", "_length", "_spelling"),
@@ -40,6 +40,7 @@ PASSED_ON = (
     "unreachable",
     "message",
     "short",
+    "awaited['short']",
     "shortage",
     "'; '.join",
     "str(error)",
@@ -61,6 +62,8 @@ PIECES = (
     "position",
     "another document",
     "the PATH of an activated environment",
+    "this host",
+    "the builder",
 )
 
 
