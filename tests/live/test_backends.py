@@ -12,16 +12,15 @@ given, and how their answers are read, are tables of the unit tests, made of the
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import typing as t
 from pathlib import Path
 
 import pytest
-from rattler.index import index_fs
 from world import ansible, backends, bundles, conda_package, hard
 from world.conda_package import Package
+from world.repodata import write_repodata
 
 
 @pytest.fixture
@@ -77,7 +76,7 @@ def test_odd_fields_of_a_channel_make_no_difference(conda: str, tmp_path: Path) 
     (tree / "share").mkdir(parents=True)
     (tree / "share/alpha.txt").write_text("alpha\n")
     conda_package.write(Package("alpha", "1.0", "MIT"), tree, channel)
-    asyncio.run(index_fs(channel, write_shards=False))
+    write_repodata(channel)
     for subdir in channel.glob("*/repodata.json"):
         repodata = json.loads(subdir.read_text())
         for record in repodata["packages.conda"].values():

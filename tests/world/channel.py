@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import platform
 import shutil
@@ -13,12 +12,11 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from rattler.index import index_fs
-
 from . import cache, cpython, debian, hard, recipes, sysroot, wheels
 from .conda_package import Package, write
 from .process import WorldError, say
 from .recipes import Wheel
+from .repodata import write_repodata
 from .sysroot import Sysroot
 
 # What decides the bytes of the packages.
@@ -64,7 +62,7 @@ def _make(channel: Path) -> None:
         python = compiling.result()
         _write_compiled(system, python, channel)
     say("indexing")
-    asyncio.run(index_fs(channel, write_shards=False))
+    write_repodata(channel)
 
 
 def _write_independent(system: Sysroot, channel: Path) -> None:
