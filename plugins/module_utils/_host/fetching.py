@@ -41,6 +41,7 @@ class Site:
     """One web server, asked as the order says."""
 
     stored = True
+    divisible = False
 
     def __init__(self, source: Source, offer: Offer) -> None:
         self._source = source

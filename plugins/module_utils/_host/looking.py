@@ -180,8 +180,10 @@ def _findings(deployment: Deployment, offer: Offer, plan: Plan, want: Want, shor
 
 def _short(deployment: Deployment, offer: Offer, plan: Plan) -> str:
     """Return why the whole of *offer* cannot be sent to a host that may do with less; empty where it can, or must."""
+    if offer.basis.base or deployment.store.live() is None or not deployment.origin.divisible:
+        return ""
     needs, place = _needs(deployment, offer, plan), place_of(deployment.order.envs_dir)
-    if offer.basis.base or deployment.store.live() is None or room(needs, 0, place):
+    if room(needs, 0, place):
         return ""
     return "; ".join(room(needs, _to_send(deployment, offer, plan), place))
 

@@ -26,6 +26,7 @@ class Mounted:
 
     complete = True
     stored = False
+    divisible = False
 
     def __init__(self, source: Source, offer: Offer) -> None:
         self._offer = offer

@@ -42,6 +42,8 @@ class Origin(t.Protocol):
 
     #: Whether they are kept on this host until they are deployed, which takes room.
     stored: bool
+    #: Whether a delta may come instead of the whole.
+    divisible: bool
 
     def findings(self) -> t.Iterator[str]:
         """Yield why they cannot be had, as far as can be told without reading them."""
@@ -54,6 +56,7 @@ class Pushed:
     """The controller, which sends what is awaited."""
 
     stored = True
+    divisible = True
 
     def findings(self) -> t.Iterator[str]:
         """Yield nothing: what the controller offers it has."""

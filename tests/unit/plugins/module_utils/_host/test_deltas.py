@@ -160,6 +160,15 @@ def test_a_host_without_room_for_the_archive_gets_the_delta_or_says_why_not(
     site.assert_settled(site.order(newer))
 
 
+def test_a_host_without_room_that_fetches_the_whole_is_refused_at_once(
+    site: Site, older: TinyBundle, newer: TinyBundle, leave: t.Callable[[int], None]
+) -> None:
+    site.present(older)
+    leave(newer.manifest.needs.size - older.manifest.needs.size + len(newer.stream) - 1)
+    with pytest.raises(DeployError, match="the deployment needs"):
+        site.run(site.order(newer, source={"type": "url", "url": "http://127.0.0.1:1/"}))
+
+
 def test_a_host_without_room_that_has_nothing_is_refused_at_once(
     site: Site, newer: TinyBundle, leave: t.Callable[[int], None]
 ) -> None:
